@@ -1,0 +1,1 @@
+"""A user-registration service that proves itself."""

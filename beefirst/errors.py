@@ -1,0 +1,33 @@
+"""The exceptions that beefirst raises on purpose; the message of each is one line that says what to do."""
+
+
+class BeefirstError(Exception):
+    """Base class: a command prints the message of any of these as its only line and exits with status 1."""
+
+
+class ConfigurationError(BeefirstError):
+    """A setting has a value outside its rule."""
+
+
+class DatabaseUnavailableError(BeefirstError):
+    """The database did not answer before STARTUP_TIMEOUT_SECONDS ran out."""
+
+
+class DatabaseRefusedError(BeefirstError):
+    """The database answered with a refusal that waiting cannot cure."""
+
+
+class MigrationError(BeefirstError):
+    """The migration files and the database's history do not fit, or a file failed."""
+
+
+class AddressTakenError(BeefirstError):
+    """Another program listens on a port that beefirst was told to use."""
+
+
+class EmbeddedServerError(BeefirstError):
+    """The embedded PostgreSQL cannot be set up or started in the folder it was given."""
+
+
+class ProcessError(BeefirstError):
+    """A process that beefirst started ended, or did not become ready, before its time limit."""

@@ -1,0 +1,160 @@
+"""Every setting of beefirst: its default, its rule, and the one line that says how a value breaks the rule."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from beefirst.errors import ConfigurationError
+
+DEFAULT_DATABASE_URL = "postgresql://beefirst:beefirst@localhost:5432/beefirst"
+
+
+class DatabaseUrl(SecretStr):
+    """A libpq URL that shows itself without its password, however it is printed."""
+
+    def _display(self) -> str:
+        return mask_password(self.get_secret_value())
+
+
+def mask_password(url: str) -> str:
+    """Return where `url` leads, as `user@host:port/name`, leaving out all that libpq itself treats as secret.
+
+    Args:
+        url: anything that libpq takes for a connection string.
+
+    Returns:
+        The target, with the parameters that a reader may need; a remark where libpq cannot parse `url`.
+    """
+    try:
+        options = {
+            option.keyword.decode(): option.val.decode()
+            for option in Conninfo.parse(url.encode())
+            if option.val is not None and option.dispchar != b"*"
+        }
+    except Exception:
+        return "(not a PostgreSQL URL)"
+    user, name = options.pop("user", ""), options.pop("dbname", "")
+    where = "" if options.get("host", "").startswith("/") else _hosts_and_ports(options)
+    rest = "&".join(f"{key}={value}" for key, value in options.items())
+    return f"postgresql://{user}{'@' if user else ''}{where}/{name}{'?' if rest else ''}{rest}"
+
+
+def _hosts_and_ports(options: dict[str, str]) -> str:
+    hosts, ports = options.pop("host", "").split(","), options.pop("port", "").split(",")
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    return ",".join(f"{host}:{port}" if port else host for host, port in zip(hosts, ports, strict=False))
+
+
+def _is_database_url(url: SecretStr) -> DatabaseUrl:
+    text = url.get_secret_value()
+    try:
+        conninfo_to_dict(text)
+    except ProgrammingError:
+        text = ""
+    if not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("a PostgreSQL URL such as postgresql://user:password@host:5432/name")
+    return DatabaseUrl(text)
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+class _Environment(BaseSettings):
+    """Reads the environment and `.env`; the environment wins, and foreign names in `.env` are ignored."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def load(cls, **values: Any) -> Self:
+        """Read the settings, with `values` in the place of whatever the environment says of them.
+
+        Raises:
+            ConfigurationError: a value breaks its rule; the message names the setting, the rule and the value.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise ConfigurationError(_one_line(cls, error)) from None
+        except UnicodeDecodeError:
+            raise ConfigurationError("The file .env is not UTF-8 text: save it as UTF-8.") from None
+
+
+class Settings(_Environment):
+    """What the API reads at its start."""
+
+    database_url: Annotated[DatabaseUrl, AfterValidator(_is_database_url)] = DatabaseUrl(DEFAULT_DATABASE_URL)
+    ttl_seconds: int = Field(60, ge=1, le=3600)
+    bcrypt_cost: int = Field(10, ge=10, le=16)
+    max_attempts: int = Field(3, ge=1, le=10)
+    pool_min_size: int = Field(2, ge=1, le=100)
+    pool_max_size: int = Field(10, ge=1, le=100)
+    startup_timeout_seconds: float = Field(60, gt=0, le=3600, allow_inf_nan=False)
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = "INFO"
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.pool_min_size > self.pool_max_size:
+            raise ValueError(
+                f"POOL_MIN_SIZE must be at most POOL_MAX_SIZE, but they are {self.pool_min_size} and {self.pool_max_size}."
+            )
+        return self
+
+
+class SeatSettings(_Environment):
+    """Where the three programs of an evaluation listen, with Docker and without."""
+
+    bind_address: str = "127.0.0.1"
+    db_port: int = Field(5432, ge=1, le=65535)
+    api_port: int = Field(8000, ge=1, le=65535)
+    notebook_port: int = Field(8888, ge=1, le=65535)
+    jupyter_token: SecretStr = SecretStr("")
+    jupyter_hostnames: str = ""
+
+
+def setting_rules(settings: type[BaseSettings]) -> Mapping[str, str]:
+    """Return the rule of each setting in words, by the name that the environment uses."""
+    return {name.upper(): _rule(field) for name, field in settings.model_fields.items()}
+
+
+def _rule(field: FieldInfo) -> str:
+    if field.annotation is DatabaseUrl:
+        return "a PostgreSQL URL such as postgresql://user:password@host:5432/name"
+    limits = {key: getattr(item, key) for item in field.metadata for key in ("ge", "gt", "le") if hasattr(item, key)}
+    if limits:
+        kind = "a whole number" if field.annotation is int else "a number"
+        low = f"from {limits['ge']}" if "ge" in limits else f"above {limits['gt']}"
+        return f"{kind} {low} {'to' if 'ge' in limits else 'and up to'} {limits['le']}"
+    choices = getattr(field.annotation, "__args__", ())
+    return "one of " + ", ".join(choices) if choices else "text"
+
+
+def _one_line(settings: type[BaseSettings], error: ValidationError) -> str:
+    return " ".join(_complaint(settings, problem) for problem in error.errors(include_url=False, include_context=False))
+
+
+def _complaint(settings: type[BaseSettings], problem: Mapping[str, Any]) -> str:
+    if not problem["loc"]:
+        return str(problem["msg"]).removeprefix("Value error, ")
+    name = str(problem["loc"][0])
+    secret = settings.model_fields[name].annotation in (DatabaseUrl, SecretStr)
+    value = "cannot be read as one (it is not shown, since it may hold a password)" if secret else f"is {problem['input']!r}"
+    return f"{name.upper()} must be {_rule(settings.model_fields[name])}, but {value}."
