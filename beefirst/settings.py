@@ -114,7 +114,7 @@ class Settings(_Environment):
     def _sizes_fit(self) -> Self:
         if self.pool_min_size > self.pool_max_size:
             raise ValueError(
-                f"POOL_MIN_SIZE must be at most POOL_MAX_SIZE, but they are {self.pool_min_size} and {self.pool_max_size}."
+                f"POOL_MIN_SIZE must be at most POOL_MAX_SIZE, but is {self.pool_min_size} with {self.pool_max_size}."
             )
         return self
 
@@ -128,6 +128,21 @@ class SeatSettings(_Environment):
     notebook_port: int = Field(8888, ge=1, le=65535)
     jupyter_token: SecretStr = SecretStr("")
     jupyter_hostnames: str = ""
+    beefirst_container: bool = False
+
+    def listen(self, port: int, in_container: int) -> tuple[str, int]:
+        """Return the host and port that a server binds.
+
+        Args:
+            port: the port at which a browser reaches the server.
+            in_container: the port inside a container, whose engine publishes it as BIND_ADDRESS and `port`.
+        """
+        return ("0.0.0.0", in_container) if self.beefirst_container else (self.bind_address, port)  # noqa: S104
+
+    def browser_url(self, port: int) -> str:
+        """Return the address at which a browser on this machine reaches a server on `port`."""
+        local = self.bind_address in ("127.0.0.1", "0.0.0.0", "localhost", "::", "::1")  # noqa: S104
+        return f"http://{'localhost' if local else self.bind_address}:{port}"
 
 
 def setting_rules(settings: type[BaseSettings]) -> Mapping[str, str]:
@@ -156,5 +171,9 @@ def _complaint(settings: type[BaseSettings], problem: Mapping[str, Any]) -> str:
         return str(problem["msg"]).removeprefix("Value error, ")
     name = str(problem["loc"][0])
     secret = settings.model_fields[name].annotation in (DatabaseUrl, SecretStr)
-    value = "cannot be read as one (it is not shown, since it may hold a password)" if secret else f"is {problem['input']!r}"
+    value = (
+        "cannot be read as one (it is not shown, since it may hold a password)"
+        if secret
+        else f"is {problem['input']!r}"
+    )
     return f"{name.upper()} must be {_rule(settings.model_fields[name])}, but {value}."

@@ -1,0 +1,5 @@
+"""`python -m beefirst`."""
+
+from beefirst.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,73 @@
+"""The API as a process: uvicorn on one port, with one line for each way that a start can fail."""
+
+import asyncio
+import logging
+import signal
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+
+from beefirst.api.main import create_app
+from beefirst.logs import configure_logging
+from beefirst.ports import bind
+from beefirst.settings import SeatSettings, Settings
+from beefirst.timeline import StartupTimeline
+
+GRACE_SECONDS = 8
+"""How long requests in flight may take to finish after SIGTERM; Docker kills 10 seconds after it."""
+
+log = logging.getLogger("beefirst.api")
+
+
+def serve_api(settings: Settings, seat: SeatSettings) -> None:
+    """Serve the API until SIGTERM or SIGINT, then finish what is in flight and return.
+
+    Args:
+        settings: of the service.
+        seat: where to listen, and at which address a browser reaches it.
+
+    Raises:
+        AddressTakenError: another program has the port.
+        BeefirstError: the database cannot be used; see `prepare_database`.
+    """
+    configure_logging(settings.log_level, settings.log_format)
+    app = create_app(settings)
+    with bind(*seat.listen(seat.api_port, in_container=8000), setting="API_PORT") as listener:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            server_header=False,
+        )
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(_serve(app, config, listener, seat.browser_url(seat.api_port)))
+
+
+async def _serve(app: FastAPI, config: uvicorn.Config, listener: socket.socket, address: str) -> None:
+    server = _Server(config, app.state.timeline, address)
+    # The lifespan is entered here and not by uvicorn, which answers an error in it with a traceback.
+    async with app.router.lifespan_context(app):
+        # uvicorn raises the signal again when it has shut down; without a handler that would end
+        # the process before its pool is closed.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, lambda: None)
+        await server.serve(sockets=[listener])
+    log.info("stopped")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which also says when and where it began to listen."""
+
+    def __init__(self, config: uvicorn.Config, timeline: StartupTimeline, address: str) -> None:
+        super().__init__(config)
+        self._timeline = timeline
+        self._address = address
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        self._timeline.finish("listen")
+        log.info("ready in %.2f s: %s (documentation at %s/docs)", self._timeline.seconds, self._address, self._address)

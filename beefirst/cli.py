@@ -1,0 +1,86 @@
+"""The command line: python -m beefirst up | api | migrate | notebooks."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+
+from beefirst.errors import BeefirstError
+from beefirst.settings import SeatSettings, Settings
+
+EPILOG = "Settings come from the environment and from .env in the current folder; the README lists them."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words after `python -m beefirst`; those of this process where left out.
+
+    Returns:
+        The exit status: 0, or 1 after one line on standard error that says what to do.
+    """
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], None] = options.command
+    try:
+        command(options)
+    except BeefirstError as error:
+        print(f"beefirst: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m beefirst", description=__import__("beefirst").__doc__, epilog=EPILOG
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    up = commands.add_parser("up", help="start PostgreSQL, the API and JupyterLab, without Docker")
+    up.add_argument("--ephemeral", action="store_true", help="use a throw-away database")
+    up.set_defaults(command=_up)
+
+    api = commands.add_parser("api", help="serve the API")
+    api.set_defaults(command=_api)
+
+    migrate = commands.add_parser("migrate", help="bring the database up to date")
+    migrate.add_argument("--status", action="store_true", help="show what is applied and what is not; change nothing")
+    migrate.set_defaults(command=_migrate)
+
+    notebooks = commands.add_parser("notebooks", help="serve the notebooks in JupyterLab")
+    notebooks.add_argument("--reset", action="store_true", help="put the notebooks back as they were shipped, and end")
+    notebooks.set_defaults(command=_notebooks)
+    return parser
+
+
+# Each command imports what it needs: the API must not wait for JupyterLab's packages, nor have them.
+
+
+def _up(options: argparse.Namespace) -> None:
+    from beefirst.up import run
+
+    run(ephemeral=options.ephemeral)
+
+
+def _api(_: argparse.Namespace) -> None:
+    from beefirst.api.server import serve_api
+
+    serve_api(Settings.load(), SeatSettings.load())
+
+
+def _migrate(options: argparse.Namespace) -> None:
+    from beefirst.database import status
+
+    settings = Settings.load()
+    lines = status.describe(settings) if options.status else status.bring_up_to_date(settings)
+    for line in asyncio.run(lines):
+        print(line)
+
+
+def _notebooks(options: argparse.Namespace) -> None:
+    from beefirst.seat import jupyterlab, readers_copy
+
+    if options.reset:
+        print(readers_copy.reset())
+    else:
+        jupyterlab.serve(SeatSettings.load())

@@ -1,0 +1,1 @@
+"""PostgreSQL: the way in, the migrations, and the embedded server."""

@@ -1,0 +1,142 @@
+"""Getting to a migrated database: waiting for what time cures, and stopping at once at what it does not."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
+from typing import Any, TypeAlias, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
+
+from beefirst.database.migrations import AppliedMigration, Migration, migrate
+from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
+from beefirst.settings import DatabaseUrl, Settings
+from beefirst.timeline import StartupTimeline
+
+MINIMUM_SERVER_VERSION = 140000
+"""PostgreSQL 14 is the first with client_connection_check_interval, which the migration runner relies on."""
+
+CONNECT_TIMEOUT_SECONDS = 3
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 0.5
+
+# libpq gives no SQLSTATE for a connection that failed. A server that speaks another language than
+# English is waited for until the time limit, and its own words are quoted then.
+INCURABLE = re.compile(
+    r"password authentication failed|no password supplied|authentication failed for user|"
+    r"(role|database) \".*\" does not exist|permission denied for database|not permitted to log in|"
+    r"no pg_hba\.conf entry|does not support SSL|root certificate file|certificate verify failed"
+)
+Result = TypeVar("Result")
+Action: TypeAlias = Callable[[AsyncConnection[Any], float], Awaitable[Result]]
+
+log = logging.getLogger("beefirst.database")
+
+
+def connection_parameters(url: DatabaseUrl, application_name: str) -> dict[str, Any]:
+    """Return what to pass to psycopg beside `url`; what the URL itself says stays as it is.
+
+    Args:
+        url: where to connect to.
+        application_name: what pg_stat_activity shows of the connection.
+    """
+    defaults: dict[str, Any] = {
+        "application_name": application_name,
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "tcp_user_timeout": 10_000,
+        "keepalives_idle": 10,
+    }
+    named = conninfo_to_dict(url.get_secret_value())
+    return {key: value for key, value in defaults.items() if key not in named} | {"autocommit": True}
+
+
+async def prepare_database(
+    settings: Settings, migrations: Sequence[Migration], timeline: StartupTimeline
+) -> list[AppliedMigration]:
+    """Wait for the database and migrate it.
+
+    Args:
+        settings: names the database and how many seconds to keep trying.
+        migrations: what is to be applied.
+        timeline: learns how long connecting and migrating took.
+
+    Returns:
+        The whole history of the database.
+
+    Raises:
+        MigrationError: see `migrate`.
+        BeefirstError: see `use_database`.
+    """
+
+    async def apply(connection: AsyncConnection[Any], seconds_left: float) -> list[AppliedMigration]:
+        timeline.finish("connect")
+        return await migrate(connection, migrations, seconds_left)
+
+    history = await use_database(settings, apply)
+    timeline.finish("migrate")
+    return history
+
+
+async def use_database(settings: Settings, action: Action[Result]) -> Result:
+    """Connect to the database, the first time at once and then in short steps, and run `action` on the connection.
+
+    Args:
+        settings: names the database and how many seconds to keep trying.
+        action: takes the connection, which is in autocommit mode, and the seconds that are left; it is run again
+            if the connection breaks.
+
+    Returns:
+        What `action` returns.
+
+    Raises:
+        DatabaseUnavailableError: STARTUP_TIMEOUT_SECONDS have passed.
+        DatabaseRefusedError: waiting cannot cure it: wrong password, no such database, no right, a server too old.
+    """
+    deadline = monotonic() + settings.startup_timeout_seconds
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return await _try_once(settings, action, max(1.0, deadline - monotonic()))
+        except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
+            reason = _judge(settings.database_url, error)
+        if monotonic() + pause > deadline:
+            raise DatabaseUnavailableError(
+                f"The database {settings.database_url} was not to be had within "
+                f"{settings.startup_timeout_seconds:g} s ({reason}): start it, or set DATABASE_URL."
+            )
+        if pause == FIRST_PAUSE_SECONDS:
+            log.info("waiting for the database %s (%s)", settings.database_url, reason)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+async def _try_once(settings: Settings, action: Action[Result], seconds_left: float) -> Result:
+    parameters = connection_parameters(settings.database_url, "beefirst-migrations")
+    async with await AsyncConnection.connect(settings.database_url.get_secret_value(), **parameters) as connection:
+        _refuse_old_server(connection)
+        return await action(connection, seconds_left)
+
+
+def _refuse_old_server(connection: AsyncConnection[Any]) -> None:
+    version = connection.info.server_version
+    if version < MINIMUM_SERVER_VERSION:
+        raise DatabaseRefusedError(
+            f"The database runs PostgreSQL {version // 10000}, and beefirst needs "
+            f"{MINIMUM_SERVER_VERSION // 10000} or newer: upgrade the server, or set DATABASE_URL to another."
+        )
+
+
+def _judge(url: DatabaseUrl, error: psycopg.Error) -> str:
+    """Return in a few words why the database is not to be had, or raise where waiting is no cure."""
+    text = str(error)
+    hosts = str(conninfo_to_dict(url.get_secret_value()).get("host", ""))
+    if (incurable := INCURABLE.search(text)) and "," not in hosts:
+        words = next(line for line in text.splitlines() if incurable.group() in line)
+        raise DatabaseRefusedError(
+            f"The database {url} refused: {words.rpartition('FATAL:')[2].strip()}. Set DATABASE_URL to what it accepts."
+        )
+    # libpq puts its hints on lines of their own, indented; several attempts have a line each.
+    lines = [line for line in text.splitlines() if not line.startswith("\t")]
+    return lines[-1].rpartition("failed: ")[2] if lines else type(error).__name__

@@ -1,0 +1,35 @@
+"""What `python -m beefirst migrate` prints: a line for each migration."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from beefirst.database.migrations import AppliedMigration, Migration, fetch_history, find_pending, read_migrations
+from beefirst.database.startup import prepare_database, use_database
+from beefirst.folders import MIGRATIONS
+from beefirst.settings import Settings
+from beefirst.timeline import StartupTimeline
+
+
+async def bring_up_to_date(settings: Settings) -> list[str]:
+    """Migrate the database and describe what it has now; errors as `prepare_database`."""
+    return _describe(await prepare_database(settings, read_migrations(MIGRATIONS), StartupTimeline()), [])
+
+
+async def describe(settings: Settings) -> list[str]:
+    """Describe what the database has and what it lacks, changing nothing; errors as `prepare_database`."""
+    migrations = read_migrations(MIGRATIONS)
+
+    async def look(connection: AsyncConnection[Any], _: float) -> list[str]:
+        history = await fetch_history(connection)
+        return _describe(history, find_pending(migrations, history))
+
+    return await use_database(settings, look)
+
+
+def _describe(history: Sequence[AppliedMigration], pending: Sequence[Migration]) -> list[str]:
+    applied = [
+        f"{row.name}  applied {row.applied_at:%Y-%m-%d %H:%M:%S %Z} in {row.milliseconds:.0f} ms" for row in history
+    ]
+    return applied + [f"{migration.name}  pending" for migration in pending]

@@ -1,0 +1,54 @@
+"""What the service writes to standard output: one line an event, as text or as JSON."""
+
+import logging
+import logging.config
+
+QUIET_PATHS = ("/health", "/metrics")
+
+
+class _QuietProbes(logging.Filter):
+    """Drops the access lines of probes that were answered well; they would bury everything else."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether the record, one of uvicorn's access lines, is worth a line."""
+        if not isinstance(record.args, tuple) or len(record.args) != 5:
+            return True
+        path, status = str(record.args[2]), record.args[4]
+        return not (path.startswith(QUIET_PATHS) and status == 200)
+
+
+def configure_logging(level: str, style: str) -> None:
+    """Set up logging for this process.
+
+    Args:
+        level: DEBUG, INFO, WARNING or ERROR.
+        style: `text`, or `json` for one JSON object a line.
+    """
+    # psycopg writes a line for each connection that is lent and returned at INFO: that is for DEBUG.
+    chatter = level if level in ("DEBUG", "ERROR") else "WARNING"
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "filters": {"quiet_probes": {"()": _QuietProbes}},
+            "formatters": {"text": _TEXT, "json": _JSON},
+            "handlers": {
+                "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": style}
+            },
+            "root": {"level": level, "handlers": ["stdout"]},
+            "loggers": {
+                "psycopg": {"level": chatter},
+                "uvicorn": {"level": "WARNING" if level == "INFO" else level},
+                "uvicorn.access": {"level": level, "filters": ["quiet_probes"]},
+            },
+        }
+    )
+
+
+_TEXT = {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}
+_JSON = {
+    "()": "pythonjsonlogger.json.JsonFormatter",
+    "format": "%(levelname)s %(name)s %(message)s",
+    "rename_fields": {"levelname": "level", "name": "logger"},
+    "timestamp": True,
+}

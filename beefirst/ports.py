@@ -1,0 +1,44 @@
+"""Taking a TCP port, and finding a free one."""
+
+import errno
+import socket
+
+from beefirst.errors import AddressTakenError, ConfigurationError
+
+
+def bind(host: str, port: int, setting: str) -> socket.socket:
+    """Return a socket that has `host:port` and does not listen yet.
+
+    Args:
+        host: a name or an address of this machine.
+        port: the TCP port; 0 takes any.
+        setting: the name of the setting that moves the port, for the message.
+
+    Raises:
+        AddressTakenError: another program listens there.
+        ConfigurationError: the address is not one of this machine's, or the port is not allowed to this user.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise _explain(error, host, port, setting) from None
+    return listener
+
+
+def _explain(error: OSError, host: str, port: int, setting: str) -> AddressTakenError | ConfigurationError:
+    if error.errno == errno.EADDRINUSE:
+        return AddressTakenError(
+            f"Port {port} is taken: stop the program that has it, or set {setting} to a free port."
+        )
+    reason = error.strerror or str(error)
+    return ConfigurationError(f"Cannot listen on {host}:{port} ({reason}): set {setting} or BIND_ADDRESS to another.")
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 on which nothing listens at this moment."""
+    with bind("127.0.0.1", 0, "") as listener:
+        port: int = listener.getsockname()[1]
+        return port
