@@ -14,10 +14,10 @@ class Phase:
     seconds: float
 
 
-def process_age() -> float:
-    """Return the seconds since this process was started, to the 10 ms that Linux keeps; 0 where it cannot be told."""
+def process_age(pid: int | None = None) -> float:
+    """Return the seconds since a process (this one by default) began, to the 10 ms that Linux keeps; 0 where unknown."""
     try:
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid or 'self'}/stat").read_text().rpartition(")")[2].split()
         # proc(5): field 22 is the start in clock ticks after boot; the text after the name begins with field 3.
         return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK"))
     except (OSError, AttributeError):

@@ -1,0 +1,1 @@
+"""What the notebooks call: running services, scratch databases, tables, charts and verdicts."""

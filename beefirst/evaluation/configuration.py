@@ -1,0 +1,93 @@
+"""What settings a fresh process reads from an environment and a `.env`, or how it refuses them."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from beefirst.evaluation.launch import RunningApi, clean_environment
+from beefirst.settings import Settings, setting_rules
+
+REPORT = """
+import json
+from beefirst.errors import ConfigurationError
+from beefirst.settings import Settings
+try:
+    settings = Settings.load()
+    values = {name.upper(): str(value) for name, value in settings}
+    print(json.dumps({"values": values, "set": [name.upper() for name in settings.model_fields_set]}))
+except ConfigurationError as error:
+    print(json.dumps({"refused": str(error)}))
+"""
+NOTHING_LISTENS = "postgresql://beefirst:{password}@127.0.0.1:1/beefirst"
+
+
+def read_settings(environment: Mapping[str, str] | None = None, dotenv: str = "") -> dict[str, object]:
+    """Read the settings in a process of their own.
+
+    Args:
+        environment: beefirst's settings in the environment; none of this process's own are passed on.
+        dotenv: the text of `.env` in the working directory.
+
+    Returns:
+        `values` by name and the names that were `set`, or `refused` with the line that says why.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, ".env").write_text(dotenv)
+        result = subprocess.run(
+            [sys.executable, "-c", REPORT],
+            env=clean_environment() | dict(environment or {}),
+            cwd=folder,
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+    answer: dict[str, object] = json.loads(result.stdout)
+    return answer
+
+
+def values(environment: Mapping[str, str] | None = None, dotenv: str = "") -> dict[str, str]:
+    """Return the value of each setting by name; arguments as for `read_settings`."""
+    found = read_settings(environment, dotenv)["values"]
+    assert isinstance(found, dict)  # noqa: S101
+    return found
+
+
+def defaults() -> pd.DataFrame:
+    """Return every setting with its default, as a fresh process without any of them has it, and its rule."""
+    rules = setting_rules(Settings)
+    rows = [(name, value, rules[name]) for name, value in values().items()]
+    return pd.DataFrame(rows, columns=["setting", "default", "rule"])
+
+
+def refusals(cases: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Start an API for each value and return the line with which it refuses to run.
+
+    Args:
+        cases: names of settings with values outside their rules.
+
+    Returns:
+        The columns setting, value, what the start says, exit status.
+    """
+    rows = []
+    for name, value in cases:
+        with RunningApi(NOTHING_LISTENS.format(password="unused"), **{name: value}) as api:  # noqa: S106
+            status = api.wait_for_end()
+            rows.append((name, value, api.log().strip(), status))
+    return pd.DataFrame(rows, columns=["setting", "value", "what the start says", "exit status"])
+
+
+def output_of_failing_start(password: str) -> str:
+    """Return all that an API writes at LOG_LEVEL=DEBUG when the database in its URL does not answer.
+
+    Args:
+        password: part of the URL; no output may hold it.
+    """
+    url = NOTHING_LISTENS.format(password=password)
+    with RunningApi(url, LOG_LEVEL="DEBUG", STARTUP_TIMEOUT_SECONDS=1) as api:
+        api.wait_for_end()
+        return api.log()

@@ -1,0 +1,116 @@
+"""Starting the API as a process of its own, on a database of one's choice, and following its start."""
+
+import atexit
+import os
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import pandas as pd
+
+from beefirst.errors import ProcessError
+from beefirst.ports import free_port
+from beefirst.processes import Service
+from beefirst.settings import SeatSettings, Settings
+
+OWN_NAMES = {name.upper() for model in (Settings, SeatSettings) for name in model.model_fields}
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment without beefirst's settings, so that what is shown depends on none of them."""
+    return {name: value for name, value in os.environ.items() if name.upper() not in OWN_NAMES}
+
+
+class RunningApi:
+    """An API process on a free port of 127.0.0.1; it ends with its `with` block, with `stop`, or with this process.
+
+    Args:
+        database_url: the database that it uses.
+        settings: any of the service's settings, by the name that the environment uses.
+        dotenv: the text of a `.env` in its working directory.
+        code: the folder that holds another copy of the package `beefirst`.
+
+    Attributes:
+        url: where it answers.
+    """
+
+    def __init__(self, database_url: str, dotenv: str = "", code: Path | None = None, **settings: Any) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="beefirst-api-")
+        folder = Path(self._folder.name)
+        (folder / ".env").write_text(dotenv)
+        self._log = folder / "api.log"
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        environment = clean_environment() | {"API_PORT": str(port), "DATABASE_URL": database_url}
+        environment |= {name.upper(): str(value) for name, value in settings.items()}
+        if code:
+            environment["PYTHONPATH"] = str(code)
+        with self._log.open("wb") as log:
+            self._service = Service("The API", ["api"], environment, f"{self.url}/health/ready", folder, log)
+        atexit.register(self.stop)
+
+    def wait_until_ready(self, seconds: float = 60) -> Self:
+        """Return once requests can be served.
+
+        Raises:
+            ProcessError: it ended, or was not ready within `seconds`; the message ends with its own last line.
+        """
+        try:
+            self._service.wait_until_ready(seconds)
+        except ProcessError as error:
+            last = (self.log().strip().splitlines() or ["it said nothing"])[-1]
+            self.stop()
+            raise ProcessError(f"{error} {last}") from None
+        return self
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._service.process.pid
+
+    def wait_for_end(self, seconds: float = 60) -> int:
+        """Return the exit status of a process that ends by itself."""
+        return self._service.process.wait(seconds)
+
+    def log(self) -> str:
+        """Return all that the process has written so far."""
+        return self._log.read_text(errors="replace") if self._log.exists() else self._last_log
+
+    def get(self, path: str) -> httpx.Response:
+        """Return the answer to a GET of `path`."""
+        return httpx.get(self.url + path, timeout=10)
+
+    def startup(self) -> pd.DataFrame:
+        """Return the phases of this start: name, seconds that it took, second at which it began."""
+        return phases_of(self.get("/health/startup").json())
+
+    def stop(self) -> int:
+        """End the process as SIGTERM does and return its exit status."""
+        status = self._service.stop()
+        if self._log.exists():
+            self._last_log = self.log()
+            self._folder.cleanup()
+            atexit.unregister(self.stop)
+        return status
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def start_api(database_url: str, **settings: Any) -> RunningApi:
+    """Start an API and return it once requests can be served; arguments and errors as for RunningApi."""
+    return RunningApi(database_url, **settings).wait_until_ready()
+
+
+def phases_of(startup: dict[str, Any]) -> pd.DataFrame:
+    """Return the answer of /health/startup as a table with the columns phase, begins at, seconds."""
+    phases = pd.DataFrame(startup["phases"]).rename(columns={"name": "phase"})
+    phases.insert(1, "begins at", phases["seconds"].cumsum() - phases["seconds"])
+    return phases

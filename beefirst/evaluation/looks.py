@@ -1,0 +1,72 @@
+"""One look for every table and plot: inline styles, which survive in untrusted notebooks, on GitHub and in print."""
+
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+# Okabe and Ito's palette: told apart by colour-blind readers and, by lightness, in print.
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#00785A", "#B34700", "#6B7280"
+PHASE_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#CC79A7", "#6B7280")
+
+WORDS = {
+    "PASS": GREEN,
+    "yes": GREEN,
+    "as specified": GREEN,
+    "refused": GREEN,
+    "FAIL": RED,
+    "NOT MADE": RED,
+    "DIFFERS": RED,
+    "NOT SHOWN HERE": GREY,
+    "not run": GREY,
+}
+"""Words that are also set in colour; the word alone carries the meaning."""
+
+CELL = "padding:5px 14px 5px 0;text-align:left;vertical-align:top;border-bottom:1px solid rgba(128,128,128,.3);"
+
+
+class Shown:
+    """HTML for a notebook's output, with a plain text for readers that show no HTML."""
+
+    def __init__(self, html: str, text: str) -> None:
+        self._html, self._text = html, text
+
+    def _repr_html_(self) -> str:
+        return self._html
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def table(frame: pd.DataFrame) -> Shown:
+    """Return `frame` as a table that marks the words of WORDS.
+
+    Args:
+        frame: one row a line; its index is not shown. A string that begins with `http` becomes a link.
+    """
+    head = "".join(f'<th style="{CELL}font-weight:600">{escape(str(name))}</th>' for name in frame.columns)
+    rows = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in frame.itertuples(index=False))
+    html = (
+        '<table style="border-collapse:collapse;font-size:13px;line-height:1.45;margin:4px 0 8px 0">'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+    return Shown(html, frame.to_string(index=False))
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None or value is pd.NA or value != value else str(value)
+    shown = escape(text).replace("\n", "<br>")
+    if text.startswith("http"):
+        shown = f'<a href="{shown}" target="_blank">{shown}</a>'
+    if colour := WORDS.get(text):
+        shown = f'<span style="color:{colour};font-weight:600;white-space:nowrap">{shown}</span>'
+    return f'<td style="{CELL}">{shown}</td>'
+
+
+def banner(word: str, sentence: str) -> str:
+    """Return the HTML of a verdict: the word large, the sentence beside it."""
+    colour = GREEN if word.startswith("PASS") else RED
+    return (
+        f'<div style="border-left:6px solid {colour};padding:8px 14px;margin:4px 0 10px 0;font-size:15px">'
+        f'<strong style="color:{colour}">{escape(word)}</strong> &nbsp;{escape(sentence)}</div>'
+    )

@@ -1,0 +1,70 @@
+"""Raw SQL that the database itself must refuse."""
+
+from typing import Any, LiteralString
+
+import pandas as pd
+import psycopg
+from psycopg import Connection, errors
+
+ROW: LiteralString = "INSERT INTO registrations (email, verification_code) VALUES ('reader@example.com', '1234')"
+FORBIDDEN: tuple[tuple[str, LiteralString], ...] = (
+    ("the same address twice", ROW),
+    ("an address that is missing", "INSERT INTO registrations (verification_code) VALUES ('1234')"),
+    ("a code that is missing", "INSERT INTO registrations (email) VALUES ('b@example.com')"),
+    ("a code of five characters", "UPDATE registrations SET verification_code = '12345'"),
+    ("a state that does not exist", "UPDATE registrations SET state = 'PENDING'"),
+    ("a state that is missing", "UPDATE registrations SET state = NULL"),
+    ("an id that is taken", "INSERT INTO registrations (id, email, verification_code) "
+                            "SELECT id, 'c@example.com', '1234' FROM registrations"),
+    ("an address of 256 characters", "UPDATE registrations SET email = repeat('a', 256)"),
+    ("no count of attempts", "UPDATE registrations SET attempt_count = NULL"),
+    ("no time of creation", "UPDATE registrations SET created_at = NULL"),
+)  # fmt: skip
+"""What AC3 forbids, each as one statement on a table that holds ROW."""
+
+
+def attempt_forbidden(connection: Connection[Any]) -> pd.DataFrame:
+    """Try every forbidden statement, each in a transaction that is rolled back.
+
+    Args:
+        connection: to a database of one's own with the table `registrations`.
+
+    Returns:
+        The columns attempt, result (`refused` or `FAIL`), refused by.
+    """
+    rows = [(what, *_attempt(connection, statement)) for what, statement in FORBIDDEN]
+    return pd.DataFrame(rows, columns=["attempt", "result", "refused by"])
+
+
+def _attempt(connection: Connection[Any], statement: LiteralString) -> tuple[str, str]:
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(ROW)
+            connection.execute(statement)
+    except (errors.IntegrityError, errors.DataError) as error:
+        return "refused", error.diag.constraint_name or error.diag.message_primary or type(error).__name__
+    return "FAIL", "nobody"
+
+
+def accepted_states(connection: Connection[Any], states: tuple[str, ...]) -> dict[str, bool]:
+    """Return for each state whether the table takes it; rolled back, whatever the answer."""
+    accepted = {}
+    for state in states:
+        try:
+            with connection.transaction(force_rollback=True):
+                connection.execute(
+                    "INSERT INTO registrations (email, verification_code, state) VALUES ('s@example.com', '1', %s)",
+                    (state,),
+                )
+            accepted[state] = True
+        except psycopg.IntegrityError:
+            accepted[state] = False
+    return accepted
+
+
+def defaulted_row(connection: Connection[Any]) -> dict[str, Any]:
+    """Return the row that names only address and code, as the database filled it; rolled back."""
+    with connection.transaction(force_rollback=True):
+        cursor = connection.execute(ROW + " RETURNING *")
+        row = cursor.fetchone() or ()
+        return dict(zip((column.name for column in cursor.description or ()), row, strict=True))

@@ -1,0 +1,176 @@
+"""Copies of the service with other migrations, started for real to see what it makes of them."""
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+
+from beefirst.errors import ProcessError
+from beefirst.evaluation.catalog import query
+from beefirst.evaluation.launch import RunningApi
+from beefirst.evaluation.scratch import ScratchDatabase
+from beefirst.folders import CHECKOUT, MIGRATIONS
+
+TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename"
+APPLIED = "SELECT version, name, sha256, applied_at FROM schema_migrations ORDER BY version"
+SLEEPERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE %(pattern)s"
+
+
+class Release:
+    """A copy of the package with migrations of its own, removed at the end of its `with` block.
+
+    Args:
+        extra: how many harmless migrations to add after the shipped ones.
+
+    Attributes:
+        migrations: the folder of the copy's migrations.
+        newest: the number of the last migration.
+    """
+
+    def __init__(self, extra: int = 0) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="beefirst-release-")
+        self.code = Path(self._folder.name)
+        self.migrations = self.code / "migrations"
+        shutil.copytree(CHECKOUT / "beefirst", self.code / "beefirst", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(MIGRATIONS, self.migrations)
+        self.newest = len(list(self.migrations.glob("*.sql")))
+        for _ in range(extra):
+            self.add(f"CREATE TABLE IF NOT EXISTS extra_{self.newest + 1} (id INT)")
+
+    def add(self, sql: str) -> Path:
+        """Add a migration after the newest one."""
+        self.newest += 1
+        path = self.migrations / f"{self.newest:03}_extra.sql"
+        path.write_text(sql)
+        return path
+
+    def file(self, number: int) -> Path:
+        """Return the path of the migration with this number."""
+        return next(self.migrations.glob(f"{number:03}_*.sql"))
+
+    def start(self, database: ScratchDatabase, **settings: Any) -> RunningApi:
+        """Start this release's API on a database, without waiting for it."""
+        return RunningApi(database.url, code=self.code, **settings)
+
+    def refusal(self, database: ScratchDatabase) -> str:
+        """Start this release on a database and return the one line with which it refuses to run.
+
+        Raises:
+            ProcessError: it did not end with status 1.
+        """
+        with self.start(database) as api:
+            status = api.wait_for_end()
+            if status != 1:
+                raise ProcessError(f"The API ended with status {status} where 1 was due.")
+            return api.log().strip().removeprefix("beefirst: ")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._folder.cleanup()
+
+
+def snapshot(database: ScratchDatabase) -> tuple[list[object], list[object]]:
+    """Return the tables of a database and its migration history, to tell whether anything changed."""
+    with database.connect() as connection:
+        return query(connection, TABLES).to_numpy().tolist(), query(connection, APPLIED).to_numpy().tolist()
+
+
+CHANGES: dict[str, Callable[[Release], object]] = {
+    "an applied file was edited": lambda release: release.file(1).write_text("SELECT 1"),
+    "an applied file is missing": lambda release: release.file(release.newest - 1).unlink(),
+    "a file is misnamed": lambda release: (release.migrations / "4 add_table.sql").write_text("SELECT 1"),
+    "two files share a number": lambda release: (release.migrations / "001_twin.sql").write_text("SELECT 1"),
+    "the database is ahead": lambda release: release.file(release.newest).unlink(),
+}
+
+
+def refusals() -> pd.DataFrame:
+    """Start releases whose migrations do not fit the database's history.
+
+    Returns:
+        The columns what is wrong, what the start says, database unchanged (`yes` or `NO`).
+    """
+    rows = []
+    with ScratchDatabase() as database:
+        with Release(extra=2) as release, release.start(database) as api:
+            api.wait_until_ready()
+        before = snapshot(database)
+        for what, change in CHANGES.items():
+            with Release(extra=2) as release:
+                change(release)
+                said = release.refusal(database)
+            rows.append((what, said, "yes" if snapshot(database) == before else "NO"))
+    return pd.DataFrame(rows, columns=["what is wrong", "what the start says", "database unchanged"])
+
+
+def fail_half_way() -> tuple[str, pd.DataFrame]:
+    """Start a release whose newest migration creates a table and then divides by zero.
+
+    Returns:
+        What the start says, and the tables of the database after it.
+    """
+    with ScratchDatabase() as database, Release() as release:
+        release.add("CREATE TABLE half_way (id INT);\n\nSELECT 1 / 0;")
+        said = release.refusal(database)
+        with database.connect() as connection:
+            return said, query(connection, TABLES)
+
+
+def kill_half_way() -> tuple[pd.DataFrame, float]:
+    """Kill the runner with SIGKILL in the middle of a file, then start the repaired release.
+
+    Returns:
+        The tables after the kill, and the seconds until the repaired release was ready.
+    """
+    with ScratchDatabase() as database, Release() as release:
+        slow = release.add("CREATE TABLE half_way (id INT); SELECT pg_sleep(60);")
+        with release.start(database) as api:
+            _wait_for_sleeper(database)
+            os.kill(api.pid, signal.SIGKILL)
+            api.wait_for_end()
+        with database.connect() as connection:
+            tables = query(connection, TABLES)
+        slow.write_text("CREATE TABLE half_way (id INT);")
+        started = time.monotonic()
+        with release.start(database) as api:
+            api.wait_until_ready()
+            return tables, time.monotonic() - started
+
+
+def _wait_for_sleeper(database: ScratchDatabase) -> None:
+    deadline = time.monotonic() + 30
+    with database.connect() as connection:
+        while query(connection, SLEEPERS, pattern="CREATE TABLE half_way%").iloc[0, 0] == 0:
+            if time.monotonic() > deadline:
+                raise ProcessError("The migration did not begin within 30 seconds.")
+            time.sleep(0.02)
+
+
+def start_replicas(database: ScratchDatabase, count: int = 8) -> pd.DataFrame:
+    """Start several APIs at once on one database and wait until all are ready.
+
+    Returns:
+        One row a replica: replica, ready after (s), waited in migrate (ms).
+    """
+    replicas = [RunningApi(database.url) for _ in range(count)]
+    try:
+        starts = [replica.wait_until_ready().startup() for replica in replicas]
+    finally:
+        for replica in replicas:
+            replica.stop()
+    rows = [
+        (number, round(start["seconds"].sum(), 2), round(1000 * start.set_index("phase").loc["migrate", "seconds"]))
+        for number, start in enumerate(starts, start=1)
+    ]
+    return pd.DataFrame(rows, columns=["replica", "ready after (s)", "in migrate (ms)"])

@@ -1,0 +1,149 @@
+"""The running service that the notebooks judge, or one of their own where none is named."""
+
+import atexit
+import os
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+from psycopg import Connection
+
+from beefirst.errors import ProcessError
+from beefirst.evaluation.launch import start_api
+from beefirst.evaluation.scratch import ScratchDatabase, connect
+from beefirst.processes import answers
+from beefirst.settings import SeatSettings
+from beefirst.timeline import process_age
+
+PATIENCE_SECONDS = 15
+"""JupyterLab starts beside the API: the first cell of a quick reader waits this long for it."""
+
+ONE_START_SECONDS = 120
+"""Programs that began further apart than this did not start together."""
+
+
+@dataclass(frozen=True)
+class RunningService:
+    """An API and the database that it uses.
+
+    Attributes:
+        api_url: where this process reaches the API.
+        browser_url: where a browser reaches it.
+        database_url: password included.
+        way: how it was brought up, in words: `docker compose up`, `python -m beefirst up` or `this notebook`.
+    """
+
+    api_url: str
+    browser_url: str
+    database_url: str
+    way: str
+
+    def connect(self, *, read_only: bool = True) -> Connection[Any]:
+        """Return a connection to the service's own database, on which nothing can be written."""
+        return connect(
+            self.database_url,
+            application_name="beefirst-notebook",
+            options="-c default_transaction_read_only=on" if read_only else "",
+        )
+
+    def get(self, path: str) -> Any:
+        """Return the JSON that the API answers to a GET of `path`, whatever its status."""
+        return httpx.get(self.api_url + path, timeout=10).json()
+
+
+@cache
+def find_service() -> RunningService:
+    """Return the service that API_URL and DATABASE_URL name, or start one on a scratch database.
+
+    Raises:
+        ProcessError: API_URL is set and nothing answers there.
+        DatabaseUnavailableError: DATABASE_URL is set and nothing answers there.
+    """
+    api_url, database_url = os.environ.get("API_URL"), os.environ.get("DATABASE_URL")
+    if database_url:
+        connect(database_url).close()
+    if not api_url or not database_url:
+        return _start_own()
+    _wait_for(api_url)
+    seat = SeatSettings.load()
+    browser_url = seat.browser_url(seat.api_port) if seat.beefirst_container else api_url
+    way = "docker compose up" if seat.beefirst_container else "python -m beefirst up"
+    return RunningService(api_url, browser_url, database_url, way)
+
+
+def _start_own() -> RunningService:
+    database = ScratchDatabase()
+    api = start_api(database.url)
+    atexit.register(api.stop)
+    return RunningService(api.url, api.url, database.url, "this notebook")
+
+
+def _wait_for(api_url: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not answers(api_url + "/health/ready"):
+        if time.monotonic() > deadline:
+            raise ProcessError(
+                f"The API at {api_url} is not ready: bring it up with `docker compose up` or `python -m beefirst up`, "
+                "or unset API_URL so that this notebook starts its own."
+            )
+        time.sleep(0.1)
+
+
+def jupyterlab_url() -> str | None:
+    """Return where this machine or container reaches the JupyterLab that serves the reader, if one does."""
+    seat = SeatSettings.load()
+    url = "http://127.0.0.1:8888" if seat.beefirst_container else seat.browser_url(seat.notebook_port)
+    served = seat.beefirst_container or "API_URL" in os.environ
+    return url if served and answers(url + "/api") else None
+
+
+def start_events(service: RunningService) -> pd.DataFrame:
+    """Return when each program of the running service began and was ready.
+
+    Returns:
+        The columns program, began, ready: seconds since the first of them began. A program that had been
+        running for ONE_START_SECONDS when the API began is left out: it did not start with it.
+    """
+    startup = service.get("/health/startup")
+    api_began = datetime.fromisoformat(startup["started_at"]).timestamp()
+    connected = sum(phase["seconds"] for phase in startup["phases"][:2])
+    with service.connect() as connection:
+        row = connection.execute("SELECT extract(epoch FROM pg_postmaster_start_time())::float8").fetchone()
+    database_began = row[0] if row else api_began
+    events = [
+        ("PostgreSQL, until it takes a connection", database_began, api_began + connected),
+        ("API, until it is ready", api_began, api_began + startup["seconds"]),
+        *_jupyterlab_event(),
+    ]
+    frame = pd.DataFrame(events, columns=["program", "began", "ready"])
+    frame = frame[abs(frame["began"] - api_began) < ONE_START_SECONDS].reset_index(drop=True)
+    first = frame["began"].min()
+    return frame.assign(began=frame["began"] - first, ready=frame["ready"] - first)
+
+
+def _jupyterlab_event() -> list[tuple[str, float, float]]:
+    url = jupyterlab_url()
+    if url is None or (process := _notebooks_process()) is None:
+        return []
+    headers = {"Authorization": f"token {os.environ.get('JUPYTER_TOKEN', '')}"}
+    started = httpx.get(url + "/api/status", headers=headers, timeout=10).json()["started"]
+    began = time.time() - process_age(process)
+    return [("JupyterLab, until it answers", began, datetime.fromisoformat(started).timestamp())]
+
+
+def _notebooks_process() -> int | None:
+    """Return the process that serves JupyterLab: this kernel's parent, or the container's only one."""
+    candidates = [os.getppid(), *(int(path.name) for path in Path("/proc").glob("[0-9]*"))]
+    for pid in candidates:
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"notebooks" in words and b"beefirst" in words and words[0].endswith((b"python", b"python3", b"python3.11")):
+            return pid
+    return None

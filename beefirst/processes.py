@@ -1,0 +1,107 @@
+"""Child processes that end with their parent, become ready within a time limit, and leave nothing behind."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from beefirst.errors import ProcessError
+
+PR_SET_PDEATHSIG = 1
+POLL_SECONDS = 0.01
+
+
+def end_with_parent(number: signal.Signals) -> Callable[[], None] | None:
+    """Return what a child runs before its program, so that the kernel signals it when its parent dies.
+
+    Linux ties this to the thread that starts the child: start children from the main thread.
+
+    Args:
+        number: the signal; also sent when the parent was killed with SIGKILL.
+
+    Returns:
+        The function for subprocess's preexec_fn, or None where the system has nothing of the kind.
+    """
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(PR_SET_PDEATHSIG, int(number))
+
+
+class Service:
+    """A beefirst command that runs as a process of its own, answering HTTP.
+
+    Args:
+        name: what messages call it.
+        command: the words after `python -m beefirst`.
+        environment: the whole environment of the process.
+        url: answers with 200 once the process is ready.
+        folder: the working directory, where the process looks for `.env`.
+        log: takes what the process writes; this process's own output where left out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        url: str,
+        folder: Path,
+        log: IO[bytes] | None = None,
+    ) -> None:
+        self.name = name
+        self.url = url
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "beefirst", *command],
+            env=dict(environment),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log and subprocess.STDOUT,
+            start_new_session=True,  # a terminal's Ctrl-C is for the parent, which stops its children in order
+            preexec_fn=end_with_parent(signal.SIGTERM),
+        )
+
+    def check_alive(self) -> None:
+        """Raise ProcessError if the process has ended."""
+        if self.process.poll() is not None:
+            raise ProcessError(f"{self.name} ended with status {self.process.returncode}.")
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """Return once the process answers.
+
+        Raises:
+            ProcessError: the process has ended, or did not answer within `seconds`.
+        """
+        deadline = time.monotonic() + seconds
+        while not answers(self.url):
+            self.check_alive()
+            if time.monotonic() > deadline:
+                raise ProcessError(f"{self.name} was not ready within {seconds:g} seconds.")
+            time.sleep(POLL_SECONDS)
+
+    def stop(self, seconds: float = 10) -> int:
+        """End the process, by SIGKILL if it takes longer than `seconds`, and return its exit status."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+        return self.process.wait()
+
+
+def answers(url: str, seconds: float = 2) -> bool:
+    """Tell whether a GET of `url` is answered with 200 within `seconds`."""
+    try:
+        with urllib.request.urlopen(url, timeout=seconds) as response:  # noqa: S310
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
