@@ -4,6 +4,10 @@
 class BeefirstError(Exception):
     """Base class: a command prints the message of any of these as its only line and exits with status 1."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows in the place of a traceback: IPython looks for this name."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ConfigurationError(BeefirstError):
     """A setting has a value outside its rule."""

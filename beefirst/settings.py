@@ -142,7 +142,8 @@ class SeatSettings(_Environment):
     def browser_url(self, port: int) -> str:
         """Return the address at which a browser on this machine reaches a server on `port`."""
         local = self.bind_address in ("127.0.0.1", "0.0.0.0", "localhost", "::", "::1")  # noqa: S104
-        return f"http://{'localhost' if local else self.bind_address}:{port}"
+        host = f"[{self.bind_address}]" if ":" in self.bind_address else self.bind_address
+        return f"http://{'localhost' if local else host}:{port}"
 
 
 def setting_rules(settings: type[BaseSettings]) -> Mapping[str, str]:

@@ -15,7 +15,7 @@ class Phase:
 
 
 def process_age(pid: int | None = None) -> float:
-    """Return the seconds since a process (this one by default) began, to the 10 ms that Linux keeps; 0 where unknown."""
+    """Return the seconds since a process (this one by default) began, to Linux's 10 ms; 0 where unknown."""
     try:
         fields = Path(f"/proc/{pid or 'self'}/stat").read_text().rpartition(")")[2].split()
         # proc(5): field 22 is the start in clock ticks after boot; the text after the name begins with field 3.

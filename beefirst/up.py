@@ -1,6 +1,7 @@
 """`python -m beefirst up`: PostgreSQL, the API and JupyterLab on one machine, without Docker."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from beefirst.errors import ProcessError
 from beefirst.folders import data_folder
 from beefirst.ports import bind
 from beefirst.processes import Service
+from beefirst.seat.jupyterlab import choose_token, link
 from beefirst.settings import DatabaseUrl, SeatSettings, Settings
 
 READY_SECONDS = 90
@@ -37,7 +39,7 @@ def run(*, ephemeral: bool) -> None:
     """
     started = time.monotonic()
     settings, seat = Settings.load(), SeatSettings.load()
-    token = seat.token()
+    token = choose_token(seat)
     with _signals_as_exceptions(), ExitStack() as running:
         try:
             _refuse_taken_ports(seat)
@@ -81,16 +83,18 @@ def _start_server(seat: SeatSettings, ephemeral: bool) -> EmbeddedServer:
 
 
 def _start_services(running: ExitStack, seat: SeatSettings, url: DatabaseUrl, token: str) -> list[Service]:
+    api_url, probe = seat.browser_url(seat.api_port), seat.browser_url(seat.notebook_port) + "/api"
     environment = {
         **os.environ,
+        # Kernels have another working directory, and so would not find these in .env.
+        **{name.upper(): str(value) for name, value in seat if name not in ("jupyter_token", "beefirst_container")},
         "DATABASE_URL": url.get_secret_value(),
-        "API_URL": seat.browser_url(seat.api_port),
+        "API_URL": api_url,
         "JUPYTER_TOKEN": token,
     }
-    probe = seat.browser_url(seat.notebook_port) + "/api"
     services = [
         Service("JupyterLab", ["notebooks"], environment, probe, Path.cwd()),
-        Service("The API", ["api"], environment, environment["API_URL"] + "/health/ready", Path.cwd()),
+        Service("The API", ["api"], environment, f"{api_url}/health/ready", Path.cwd()),
     ]
     for service in services:
         running.callback(service.stop)
@@ -103,12 +107,11 @@ def _wait_until_ready(services: list[Service]) -> None:
 
 
 def _table(seat: SeatSettings, url: DatabaseUrl, server: EmbeddedServer | None, token: str, seconds: float) -> str:
-    api, notebooks = seat.browser_url(seat.api_port), seat.browser_url(seat.notebook_port)
     rows = [
         ("PostgreSQL", str(url)),
-        *([("  look inside", f"{server.psql} {url}  (password: beefirst)")] if server else []),
-        ("API", f"{api}/docs"),
-        ("JupyterLab", f"{notebooks}/?token={token}"),
+        *([("  look inside", f"{shutil.which('psql') or server.psql} {url}  (password: beefirst)")] if server else []),
+        ("API", f"{seat.browser_url(seat.api_port)}/docs"),
+        ("JupyterLab", link(seat, token)),
     ]
     width = max(len(name) for name, _ in rows)
     lines = [f"  {name:{width}}  {where}" for name, where in rows]

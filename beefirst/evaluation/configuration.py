@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -75,7 +76,8 @@ def refusals(cases: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """
     rows = []
     for name, value in cases:
-        with RunningApi(NOTHING_LISTENS.format(password="unused"), **{name: value}) as api:  # noqa: S106
+        setting: dict[str, Any] = {name: value}
+        with RunningApi(NOTHING_LISTENS.format(password="unused"), **setting) as api:  # noqa: S106
             status = api.wait_for_end()
             rows.append((name, value, api.log().strip(), status))
     return pd.DataFrame(rows, columns=["setting", "value", "what the start says", "exit status"])

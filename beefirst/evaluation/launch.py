@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import signal
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -69,6 +70,10 @@ class RunningApi:
     def pid(self) -> int:
         """The number of the process."""
         return self._service.process.pid
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process."""
+        self._service.process.send_signal(number)
 
     def wait_for_end(self, seconds: float = 60) -> int:
         """Return the exit status of a process that ends by itself."""

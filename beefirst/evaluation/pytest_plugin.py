@@ -5,6 +5,7 @@ kernels and the workers of pytest-xdist inherit.
 """
 
 import os
+import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from beefirst.database.embedded import EmbeddedServer
+
+# nbmake's jsonschema then does without its check of IRIs, whose grammar takes over a second to build.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 KERNEL_CONFIG = """
 c = get_config()

@@ -1,0 +1,110 @@
+"""Jupyter's server with the traits that beefirst gives it; importing this imports JupyterLab."""
+
+import logging
+import signal
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from jupyter_server.auth.identity import PasswordIdentityProvider
+from jupyter_server.serverapp import ServerApp
+from tornado.httputil import HTTPServerRequest
+from tornado.routing import Matcher, Rule
+from tornado.web import RequestHandler
+from traitlets.config import Config
+
+from beefirst.seat.lab import FIRST_PAGE, Lab
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where JupyterLab listens, whom it lets in, and which folders it uses."""
+
+    host: str
+    port: int
+    token: str
+    hosts: frozenset[str]
+    notebooks: Path
+    state: Path
+
+
+def run(place: Place, link: str) -> None:
+    """Serve JupyterLab until SIGTERM or SIGINT, and print `link` once it answers."""
+    server = ServerApp.instance(config=_traits(place), jpserver_extensions={Lab.__module__: True})
+    server.initialize(argv=[], find_extensions=False, starter_extension=Lab.name)
+    logging.getLogger("tornado.general").addFilter(_is_worth_showing)
+    server.web_app.default_router.rules.insert(0, Rule(_ForeignHost(place.hosts), _Refusal))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: server.stop(from_signal=True))
+    server.io_loop.add_callback(print, f"JupyterLab is at {link}", flush=True)
+    server.start()
+
+
+def _traits(place: Place) -> Config:
+    state = place.state
+    return Config(
+        {
+            "Application": {"log_level": "WARN"},
+            "ServerApp": {
+                "ip": place.host,
+                "port": place.port,
+                "port_retries": 0,
+                "root_dir": str(place.notebooks),
+                "allow_root": True,
+                "open_browser": False,
+                "default_url": FIRST_PAGE,
+                "terminals_enabled": False,
+                "quit_button": False,
+                # Jupyter's own Host check refuses every address but loopback, named or not; then ours stands alone.
+                "allow_remote_access": any(_is_far_address(host) for host in place.hosts),
+                "local_hostnames": sorted(place.hosts),
+                "identity_provider_class": _Identity,
+                "cookie_secret_file": str(state / "cookie_secret"),
+            },
+            "IdentityProvider": {"token": place.token},
+            "PasswordIdentityProvider": {"allow_password_change": False},
+            "Lab": {
+                "user_settings_dir": str(state / "settings"),
+                "workspaces_dir": str(state / "workspaces"),
+            },
+            "FileContentsManager": {"delete_to_trash": False},
+            "FileCheckpoints": {"checkpoint_dir": str(state / "checkpoints")},
+            "KernelManager": {"transport_encryption": "auto"},
+            "KernelSpecManager": {"allowed_kernelspecs": {"python3"}},
+        }
+    )
+
+
+def _is_far_address(host: str) -> bool:
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_worth_showing(record: logging.LogRecord) -> bool:
+    """Tell whether a record says more than that Jupyter gives tornado milliseconds where it takes seconds."""
+    return "websocket_ping_timeout" not in str(record.msg)
+
+
+class _Identity(PasswordIdentityProvider):
+    """Jupyter's own, without its warning when there is no token: that is decided, with reasons, in `choose_token`."""
+
+    def validate_security(self, app: Any, ssl_options: Any = None) -> None:
+        pass
+
+
+class _ForeignHost(Matcher):
+    def __init__(self, hosts: frozenset[str]) -> None:
+        self.hosts = hosts
+
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        return None if request.host_name.strip("[]") in self.hosts else {}
+
+
+class _Refusal(RequestHandler):
+    def prepare(self) -> None:
+        self.set_status(403)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish("JupyterLab does not answer to this host name: use localhost, or add it to JUPYTER_HOSTNAMES.\n")

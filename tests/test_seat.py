@@ -1,0 +1,359 @@
+"""JupyterLab as its own process: who gets in, what the reader sees, what stays untouched."""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import nbformat
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from beefirst.ports import free_port
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from beefirst.errors import BeefirstError
+from beefirst.seat.jupyterlab import serve
+from beefirst.settings import SeatSettings
+try:
+    serve(SeatSettings.load(), Path(sys.argv[1]), int(sys.argv[2]))
+except BeefirstError as error:
+    sys.exit(str(error))
+"""
+TOKEN = "the-token-of-this-test"
+DATABASE_URL = "postgresql://beefirst:a-password-that-no-log-may-show@localhost/beefirst"
+SECONDS = 30
+
+
+class Seat:
+    """One JupyterLab, started with the environment of a user whose own Jupyter is broken."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder, self.home, self.data = folder, folder / "home", folder / "data"
+        self.port, container_port = free_port(), free_port()
+        _ship(folder / "shipped")
+        _spoil(self.home)
+        self.environment = _environment(folder, NOTEBOOK_PORT=str(self.port), **environment)
+        self.url = f"http://localhost:{container_port if 'BEEFIRST_CONTAINER' in environment else self.port}"
+        self.command = [sys.executable, "-c", PROGRAM, str(folder / "shipped"), str(container_port)]
+
+    def __enter__(self) -> "Seat":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(signal.SIGTERM)
+
+    def start(self) -> None:
+        self.errors = (self.folder / "stderr").open("w+")
+        self.process = subprocess.Popen(
+            self.command, env=self.environment, cwd=self.folder, stdout=subprocess.PIPE, stderr=self.errors, text=True
+        )
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], SECONDS)
+        self.line = self.process.stdout.readline() if ready else ""
+
+    def stop(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        output, _ = self.process.communicate(timeout=SECONDS)
+        self.errors.seek(0)
+        self.output = self.line + output + self.errors.read()
+        self.errors.close()
+        return self.process.returncode
+
+    def refusal(self) -> tuple[int, str]:
+        done = subprocess.run(
+            self.command, env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=SECONDS
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        with httpx.Client(trust_env=False, timeout=SECONDS) as client:
+            return client.get(self.url + path, headers=headers)
+
+    def post(self, path: str, **headers: str) -> httpx.Response:
+        with httpx.Client(trust_env=False, timeout=SECONDS) as client:
+            return client.post(self.url + path, headers=headers)
+
+
+def _environment(folder: Path, **more: str) -> dict[str, str]:
+    foreign = ("JUPYTER", "BIND_", "NOTEBOOK_", "BEEFIRST", "XDG_", "IPYTHON", "MPL", "DATABASE_URL")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return inherited | {"HOME": str(folder / "home"), "BEEFIRST_DATA": str(folder / "data")} | more
+
+
+def _ship(folder: Path) -> None:
+    folder.mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]), folder / "00_start_here.ipynb")
+
+
+def _spoil(home: Path) -> None:
+    kernel = home / ".local" / "share" / "jupyter" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text('{"argv": ["/bin/false"], "display_name": "Broken", "language": "python"}')
+    (home / ".jupyter").mkdir()
+    (home / ".jupyter" / "jupyter_server_config.py").write_text("raise SystemExit('the config of the user was read')")
+    (home / ".ipython" / "profile_default" / "startup").mkdir(parents=True)
+    (home / ".ipython" / "profile_default" / "startup" / "00.py").write_text("spoilt = True")
+
+
+def _files(folder: Path) -> Mapping[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
+    """JupyterLab outside a container, with a token that the tests know."""
+    with Seat(tmp_path_factory.mktemp("seat"), JUPYTER_TOKEN=TOKEN) as seat:
+        yield seat
+
+
+@pytest.fixture(scope="module")
+def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
+    """JupyterLab as in the image, published on loopback, one more host name allowed."""
+    names = {"JUPYTER_HOSTNAMES": "desk.example, 192.0.2.7", "DATABASE_URL": DATABASE_URL}
+    with Seat(tmp_path_factory.mktemp("container"), BEEFIRST_CONTAINER="1", **names) as container:
+        yield container
+
+
+@pytest.fixture(scope="module")
+def browser(container: Seat) -> Iterator[httpx.Client]:
+    """A client that has opened the page, and so may send what changes something."""
+    with httpx.Client(base_url=container.url, trust_env=False, timeout=SECONDS) as browser:
+        browser.get("/lab")
+        browser.headers["X-XSRFToken"] = browser.cookies["_xsrf"]
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def kernel(browser: httpx.Client) -> str:
+    return str(browser.post("/api/kernels").json()["id"])
+
+
+def _channel(seat: Seat, kernel: str, origin: str) -> ClientConnection:
+    url = f"{seat.url}/api/kernels/{kernel}/channels".replace("http", "ws")
+    return connect(url, origin=origin, open_timeout=SECONDS, close_timeout=1, proxy=None)  # type: ignore[arg-type]
+
+
+def _evaluate(seat: Seat, kernel: str, expression: str) -> Any:
+    header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "session": "test", "username": "test"}
+    content = {"code": "", "silent": False, "user_expressions": {"it": f"__import__('json').dumps({expression})"}}
+    message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
+    with _channel(seat, kernel, seat.url) as channel:
+        channel.send(json.dumps(message))
+        answer = json.loads(channel.recv(SECONDS))
+        while answer["msg_type"] != "execute_reply":
+            answer = json.loads(channel.recv(SECONDS))
+    text = answer["content"]["user_expressions"]["it"]["data"]["text/plain"]
+    return json.loads(text.strip("'"))
+
+
+def test_the_one_line_it_prints_is_a_link_that_lets_a_browser_in(seat: Seat) -> None:
+    link = seat.line.removeprefix("JupyterLab is at ").strip()
+
+    with httpx.Client(trust_env=False, follow_redirects=True, timeout=SECONDS) as browser:
+        page = browser.get(link)
+
+    assert link == f"http://localhost:{seat.port}/?token={TOKEN}"
+    assert (page.status_code, page.url.path) == (200, "/lab/tree/00_start_here.ipynb")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "localhost:8888"])
+def test_a_request_to_this_machine_is_answered(seat: Seat, host: str) -> None:
+    assert seat.get("/api", Host=host).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "192.0.2.7", "0.0.0.0", "localhost."])
+@pytest.mark.parametrize("path", ["/api", "/lab", "/login", "/static/favicons/favicon.ico", "/nowhere"])
+def test_a_request_under_a_foreign_host_name_gets_403(seat: Seat, host: str, path: str) -> None:
+    assert seat.get(path, Host=host).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["desk.example", "desk.example:8888", "192.0.2.7", "localhost"])
+def test_jupyter_hostnames_adds_names_and_addresses(container: Seat, host: str) -> None:
+    assert container.get("/api/contents", Host=host).status_code == 200
+
+
+def test_a_host_that_is_not_named_is_foreign_in_a_container_too(container: Seat) -> None:
+    answer = container.get("/api/contents", Host="evil.example")
+
+    assert answer.status_code == 403
+    assert "JUPYTER_HOSTNAMES" in answer.text
+
+
+def test_a_container_on_loopback_needs_no_token(container: Seat) -> None:
+    assert container.line == f"JupyterLab is at http://localhost:{container.port}\n"
+    assert container.get("/api/contents").status_code == 200
+
+
+def test_outside_a_container_contents_need_the_token_and_the_health_check_does_not(seat: Seat) -> None:
+    statuses = [seat.get("/api/contents").status_code, seat.get("/api").status_code]
+
+    assert statuses == [403, 200]
+    assert seat.get("/api/contents", Authorization=f"token {TOKEN}").status_code == 200
+
+
+def test_without_jupyter_token_each_start_draws_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    with Seat(tmp_path / "first") as first, Seat(tmp_path / "second") as second:
+        tokens = [seat.line.strip().partition("?token=")[2] for seat in (first, second)]
+
+        assert [len(token) for token in tokens] == [64, 64]
+        assert tokens[0] != tokens[1]
+
+
+@pytest.mark.parametrize("path", ["/api/terminals", "/terminals/websocket/1", "/lsp/status"])
+def test_there_is_no_terminal_and_no_language_server(container: Seat, path: str) -> None:
+    assert container.get(path).status_code == 404
+
+
+def test_the_page_offers_no_terminal_no_news_and_no_extensions(container: Seat) -> None:
+    page = container.get("/lab").text
+    settings = json.loads(page.partition('type="application/json">')[2].partition("</script>")[0])
+
+    assert settings["terminalsAvailable"] is False
+    assert settings["news"] == {"disabled": True}
+    assert settings["federated_extensions"] == []
+    assert "@jupyterlab/apputils-extension:announcements" in settings["disabledExtensions"]
+    assert "@jupyterlab/extensionmanager-extension" in settings["disabledExtensions"]
+
+
+def test_the_defaults_of_the_notebook_are_ours(container: Seat) -> None:
+    schema = container.get("/lab/api/settings/@jupyterlab/notebook-extension:tracker").json()["schema"]
+
+    assert schema["properties"]["windowingMode"]["default"] == "none"
+    assert schema["properties"]["recordTiming"]["default"] is True
+
+
+def test_another_site_cannot_start_a_kernel_where_there_is_no_token(container: Seat) -> None:
+    before = container.get("/api/kernels").json()
+
+    foreign = container.post("/api/kernels", Origin="http://evil.example", Referer="http://evil.example/")
+    unasked = container.post("/api/kernels")
+
+    assert (foreign.status_code, unasked.status_code) == (404, 403)
+    assert container.get("/api/kernels").json() == before
+
+
+def test_a_websocket_from_another_origin_is_refused(container: Seat, kernel: str) -> None:
+    with pytest.raises(InvalidStatus, match="HTTP 403"):
+        _channel(container, kernel, "http://evil.example")
+
+
+def test_the_kernel_is_the_python_of_this_environment_and_inherits_its_settings(container: Seat, kernel: str) -> None:
+    prefix, url = _evaluate(container, kernel, "[__import__('sys').prefix, __import__('os').environ['DATABASE_URL']]")
+
+    assert prefix == sys.prefix
+    assert url == DATABASE_URL
+
+
+def test_a_kernel_keeps_out_of_the_home_of_its_user(container: Seat, kernel: str) -> None:
+    spoilt, profile, fonts = _evaluate(
+        container,
+        kernel,
+        "['spoilt' in globals(), __import__('os').environ['IPYTHONDIR'], __import__('os').environ['MPLCONFIGDIR']]",
+    )
+
+    assert spoilt is False
+    assert profile == str(container.data / "jupyter" / "ipython")
+    assert fonts == str(container.data / "jupyter" / "matplotlib")
+
+
+def test_a_kernel_starts_without_a_word_in_the_log(container: Seat, kernel: str) -> None:
+    _evaluate(container, kernel, "1")
+
+    log = (container.folder / "stderr").read_text()
+
+    assert "Kernel" not in log
+    assert "a-password-that-no-log-may-show" not in log
+
+
+def test_the_only_kernel_on_offer_is_python3(seat: Seat) -> None:
+    answer = seat.get("/api/kernelspecs", Authorization=f"token {TOKEN}").json()
+
+    assert list(answer["kernelspecs"]) == ["python3"]
+    assert answer["kernelspecs"]["python3"]["spec"]["display_name"] == "Python 3 (ipykernel)"
+
+
+def test_a_checkpoint_lies_outside_the_folder_of_the_notebooks(container: Seat, browser: httpx.Client) -> None:
+    answer = browser.post("/api/contents/00_start_here.ipynb/checkpoints")
+
+    assert answer.status_code == 201
+    assert sorted(path.name for path in (container.data / "notebooks").iterdir()) == [
+        ".seeded.json",
+        "00_start_here.ipynb",
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_at_once_with_status_0_nothing_logged_and_nothing_left(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    seat = Seat(tmp_path, TMPDIR=str(temporary), DATABASE_URL=DATABASE_URL)
+    home = _files(seat.home)
+
+    seat.start()
+    status = seat.stop(number)
+
+    assert status == 0
+    assert seat.output == seat.line
+    assert list(temporary.iterdir()) == []
+    assert _files(seat.home) == home
+
+
+@pytest.mark.parametrize("where", [{}, {"BEEFIRST_CONTAINER": "1"}])
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.0.2.7"])
+def test_another_address_than_loopback_without_a_token_is_refused_with_one_line(
+    tmp_path: Path, address: str, where: dict[str, str]
+) -> None:
+    status, output = Seat(tmp_path, BIND_ADDRESS=address, **where).refusal()
+
+    assert status == 1
+    assert output == (
+        f"BIND_ADDRESS is {address}, so other machines could run code in JupyterLab: "
+        "set JUPYTER_TOKEN to a secret that lets your browser in, or BIND_ADDRESS to 127.0.0.1.\n"
+    )
+
+
+def test_another_address_than_loopback_with_a_token_is_served_under_localhost_and_refused_to_strangers(
+    tmp_path: Path,
+) -> None:
+    with Seat(tmp_path, BIND_ADDRESS="0.0.0.0", JUPYTER_TOKEN=TOKEN) as seat:
+        statuses = [seat.get("/api").status_code, seat.get("/api", Host="evil.example").status_code]
+
+    assert statuses == [200, 403]
+
+
+def test_a_taken_port_is_refused_with_one_line(tmp_path: Path) -> None:
+    seat = Seat(tmp_path, JUPYTER_TOKEN=TOKEN)
+    with socket.create_server(("127.0.0.1", seat.port)):
+        status, output = seat.refusal()
+
+    assert status == 1
+    assert output == (
+        f"Port {seat.port} is taken: stop the program that has it, or set NOTEBOOK_PORT to a free port.\n"
+    )
+
+
+def test_a_data_folder_that_cannot_be_used_is_refused_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file in the place of the folder")
+
+    status, output = Seat(tmp_path).refusal()
+
+    assert status == 1
+    assert output.startswith(f"Cannot use {tmp_path}/data")
+    assert output.count("\n") == 1

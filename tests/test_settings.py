@@ -1,0 +1,146 @@
+"""What the service reads from its environment, and what it says to values that it cannot take."""
+
+import traceback
+from pathlib import Path
+
+import pytest
+
+from beefirst.errors import ConfigurationError
+from beefirst.settings import DatabaseUrl, SeatSettings, Settings, setting_rules
+from tests.conftest import SECRET
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (*Settings.model_fields, *SeatSettings.model_fields):
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def test_the_defaults_are_those_of_the_specification() -> None:
+    settings = Settings.load()
+
+    assert settings.database_url.get_secret_value() == "postgresql://beefirst:beefirst@localhost:5432/beefirst"
+    assert (settings.ttl_seconds, settings.bcrypt_cost, settings.max_attempts) == (60, 10, 3)
+    assert (settings.pool_min_size, settings.pool_max_size, settings.startup_timeout_seconds) == (2, 10, 60)
+    assert (settings.log_level, settings.log_format) == ("INFO", "text")
+
+
+def test_names_in_the_environment_are_read_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ttl_seconds", "30")
+    monkeypatch.setenv("Log_Level", "debug")
+
+    settings = Settings.load()
+
+    assert (settings.ttl_seconds, settings.log_level) == (30, "DEBUG")
+
+
+def test_a_dotenv_file_is_read_and_its_foreign_names_are_ignored(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TTL_SECONDS=45\nPOSTGRES_USER=somebody\nAPI_PORT=9000\n")
+
+    settings = Settings.load()
+
+    assert settings.ttl_seconds == 45
+    assert SeatSettings.load().api_port == 9000
+
+
+def test_the_environment_wins_over_the_dotenv_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TTL_SECONDS=45\n")
+    monkeypatch.setenv("TTL_SECONDS", "30")
+
+    assert Settings.load().ttl_seconds == 30
+
+
+def test_an_empty_value_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TTL_SECONDS", "")
+
+    assert Settings.load().ttl_seconds == 60
+
+
+def test_a_dotenv_file_that_is_not_text_gets_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"TTL_SECONDS=\xff\xfe\n")
+
+    with pytest.raises(ConfigurationError, match=r"\.env is not UTF-8"):
+        Settings.load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("TTL_SECONDS", "0", "a whole number from 1 to 3600"),
+        ("TTL_SECONDS", "3601", "a whole number from 1 to 3600"),
+        ("TTL_SECONDS", "1.5", "a whole number from 1 to 3600"),
+        ("BCRYPT_COST", "9", "a whole number from 10 to 16"),
+        ("BCRYPT_COST", "17", "a whole number from 10 to 16"),
+        ("MAX_ATTEMPTS", "0", "a whole number from 1 to 10"),
+        ("MAX_ATTEMPTS", "many", "a whole number from 1 to 10"),
+        ("POOL_MIN_SIZE", "0", "a whole number from 1 to 100"),
+        ("STARTUP_TIMEOUT_SECONDS", "0", "a number above 0 and up to 3600"),
+        ("STARTUP_TIMEOUT_SECONDS", "inf", "a number above 0 and up to 3600"),
+        ("LOG_LEVEL", "LOUD", "one of DEBUG, INFO, WARNING, ERROR"),
+        ("LOG_FORMAT", "xml", "one of text, json"),
+    ],
+)
+def test_a_value_outside_its_rule_is_named_with_the_rule_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, rule: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigurationError) as refusal:
+        Settings.load()
+
+    assert str(refusal.value) == f"{name} must be {rule}, but is '{value}'."
+
+
+def test_sizes_of_the_pool_that_do_not_fit_are_named_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POOL_MIN_SIZE", "20")
+
+    with pytest.raises(ConfigurationError, match=r"^POOL_MIN_SIZE must be at most POOL_MAX_SIZE, but is 20 with 10\.$"):
+        Settings.load()
+
+
+def test_every_setting_has_a_rule_in_words() -> None:
+    rules = setting_rules(Settings)
+
+    assert set(rules) == {name.upper() for name in Settings.model_fields}
+    assert all(rules.values())
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"postgresql://u:{SECRET}@h:1/db", "postgresql://u@h:1/db"),
+        (f"postgres://u:{SECRET}@h/db", "postgresql://u@h/db"),
+        (
+            f"postgresql://u:{SECRET}@h1:1,h2:2/db?target_session_attrs=primary",
+            "postgresql://u@h1:1,h2:2/db?target_session_attrs=primary",
+        ),
+        (f"postgresql:///db?host=/run/pg&user=u&password={SECRET}", "postgresql://u@/db?host=/run/pg"),
+        (f"postgresql://u@h/db?sslpassword={SECRET}&sslmode=require", "postgresql://u@h/db?sslmode=require"),
+        (f"postgresql://u:{SECRET}%40%2F@[::1]:5/db", "postgresql://u@::1:5/db"),
+    ],
+)
+def test_a_database_url_shows_itself_without_its_password(url: str, shown: str) -> None:
+    settings = Settings.load(database_url=url)
+
+    assert str(settings.database_url) == f"{settings.database_url}" == shown
+    assert settings.database_url.get_secret_value() == url
+    assert SECRET not in repr(settings) + str(settings) + settings.model_dump_json() + str(settings.model_dump())
+
+
+@pytest.mark.parametrize(
+    "url", [f"mysql://u:{SECRET}@h/db", f"postgresql://u:{SECRET}%zz@h/db", f"host=h password={SECRET}", SECRET]
+)
+def test_a_database_url_that_cannot_be_read_is_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^DATABASE_URL must be a PostgreSQL URL such as ") as refusal:
+        Settings.load(database_url=url)
+
+    assert SECRET not in "".join(traceback.format_exception(refusal.value))
+    assert SECRET not in repr(DatabaseUrl(url))
+
+
+def test_the_settings_class_itself_never_shows_a_refused_password() -> None:
+    with pytest.raises(ValueError, match="database_url") as refusal:
+        Settings(database_url=DatabaseUrl(f"mysql://u:{SECRET}@h/db"))
+
+    assert SECRET not in "".join(traceback.format_exception(refusal.value))

@@ -1,0 +1,124 @@
+"""A verdict must be able to fail."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from beefirst.evaluation.criteria import CHECKS
+from beefirst.evaluation.looks import RED, table
+from beefirst.evaluation.verdicts import Verdict, VerdictError, last_verdict, verdicts_folder
+
+PROMISED = {"A.1": "The first holds", "A.2": "The second holds"}
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BEEFIRST_DATA", str(tmp_path))
+
+
+def test_a_verdict_passes_when_every_promised_check_held() -> None:
+    verdict = Verdict("sample", PROMISED)
+    verdict.check("A.1", True, "seen")
+    verdict.check("A.2", True, "seen")
+
+    verdict.conclude()
+
+    assert last_verdict("sample")[0] == "PASS"
+
+
+def test_a_failed_check_fails_the_verdict_and_is_named() -> None:
+    verdict = Verdict("sample", PROMISED)
+    verdict.check("A.1", True, "seen")
+    verdict.check("A.2", False, "not seen")
+
+    with pytest.raises(VerdictError, match=r"1 of 2 checks failed or were not made: A\.2"):
+        verdict.conclude()
+
+    assert last_verdict("sample")[0] == "FAIL"
+
+
+def test_a_check_that_was_never_made_fails_the_verdict() -> None:
+    verdict = Verdict("sample", PROMISED)
+    verdict.check("A.1", True, "seen")
+
+    with pytest.raises(VerdictError, match=r"A\.2"):
+        verdict.conclude()
+
+
+def test_a_check_that_failed_once_stays_failed() -> None:
+    verdict = Verdict("sample", {"A.1": "It holds"})
+    verdict.check("A.1", False, "not seen")
+    verdict.check("A.1", True, "seen")
+
+    with pytest.raises(VerdictError):
+        verdict.conclude()
+
+
+def test_a_check_that_cannot_be_made_here_is_counted_in_the_verdict() -> None:
+    verdict = Verdict("sample", PROMISED)
+    verdict.check("A.1", True, "seen")
+    verdict.not_shown("A.2", "docker compose up")
+
+    verdict.conclude()
+
+    assert last_verdict("sample")[0] == "PASS, 1 not shown here"
+
+
+def test_a_verdict_of_which_nothing_was_seen_fails() -> None:
+    verdict = Verdict("sample", {"A.1": "It holds"})
+    verdict.not_shown("A.1", "docker compose up")
+
+    with pytest.raises(VerdictError):
+        verdict.conclude()
+
+
+def test_a_check_that_was_not_promised_is_refused() -> None:
+    with pytest.raises(KeyError):
+        Verdict("sample", PROMISED).check("A.3", True, "seen")
+
+
+def test_the_reader_sees_every_check_before_the_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    verdict = Verdict("sample", PROMISED)
+    verdict.check("A.1", False, "not seen")
+
+    with pytest.raises(VerdictError):
+        verdict.conclude()
+
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("A.1", "A.2", "The second holds", "FAIL", "NOT MADE"))
+
+
+def test_a_table_shows_what_it_is_given_as_text_and_marks_the_words_that_matter() -> None:
+    html = table(pd.DataFrame([("<b>bold</b>", "FAIL")], columns=["what", "result"]))._repr_html_()
+
+    assert "&lt;b&gt;bold&lt;/b&gt;" in html
+    assert f'<span style="color:{RED};font-weight:600;white-space:nowrap">FAIL</span>' in html
+    assert "<style" not in html
+
+
+def test_a_verdict_keeps_every_check_with_its_evidence_for_later() -> None:
+    verdict = Verdict("sample", {"A.1": "It holds"})
+    verdict.check("A.1", True, "seen")
+    verdict.conclude()
+
+    saved = json.loads((verdicts_folder() / "sample.json").read_text())
+
+    assert saved["checks"][0] | {"milliseconds": 0} == {
+        "key": "A.1",
+        "requirement": "It holds",
+        "result": "PASS",
+        "evidence": "seen",
+        "milliseconds": 0,
+    }
+
+
+def test_a_notebook_that_was_never_run_has_no_verdict() -> None:
+    assert last_verdict("sample") == ("not run", "")
+
+
+def test_every_acceptance_criterion_is_promised_by_a_notebook() -> None:
+    promised = {key.partition(".")[0] for checks in CHECKS.values() for key in checks}
+
+    assert {"AC1", "AC2", "AC3", "AC4", "AC5"} <= promised
