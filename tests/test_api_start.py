@@ -50,7 +50,8 @@ def test_it_migrates_an_empty_database_and_is_ready(api: RunningApi, database: S
         assert (catalog.compare_with_specification(connection)["result"] == "as specified").all()
 
 
-def test_it_gives_its_connections_its_name(api: RunningApi, database: ScratchDatabase) -> None:
+@pytest.mark.usefixtures("api")
+def test_it_gives_its_connections_its_name(database: ScratchDatabase) -> None:
     with database.connect() as connection:
         assert catalog.wait_for_connections(connection, "beefirst-api", 2) == 2
 
