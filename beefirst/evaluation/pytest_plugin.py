@@ -5,7 +5,6 @@ kernels and the workers of pytest-xdist inherit.
 """
 
 import os
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from beefirst.database.embedded import EmbeddedServer
+from beefirst.seat.imports import skip_iri_grammar
 
-# nbmake's jsonschema then does without its check of IRIs, whose grammar takes over a second to build.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+skip_iri_grammar()  # nbmake imports nbformat after this
 
 KERNEL_CONFIG = """
 c = get_config()

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import sys
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +10,7 @@ from urllib.parse import quote
 from beefirst.errors import ConfigurationError
 from beefirst.folders import NOTEBOOKS, data_folder
 from beefirst.ports import bind
+from beefirst.seat.imports import skip_iri_grammar
 from beefirst.seat.readers_copy import copies_folder, explain_unwritable, seed, signatures_folder
 from beefirst.settings import SeatSettings
 
@@ -37,8 +37,7 @@ def serve(settings: SeatSettings, shipped: Path = NOTEBOOKS, container_port: int
     host, port = settings.listen(settings.notebook_port, container_port)
     bind(host, port, "NOTEBOOK_PORT").close()
     state = data_folder() / "jupyter"
-    # jsonschema then does without its check of IRIs, whose grammar takes 1.3 seconds to build at every start.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    skip_iri_grammar()
     with TemporaryDirectory(prefix="beefirst-jupyter-", ignore_cleanup_errors=True) as runtime:
         _prepare(state, Path(runtime), shipped)
         # Only now: a refusal should not wait until JupyterLab is imported.

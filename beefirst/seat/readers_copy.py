@@ -9,6 +9,7 @@ from pathlib import Path
 
 from beefirst.errors import ConfigurationError
 from beefirst.folders import NOTEBOOKS, data_folder
+from beefirst.seat.imports import skip_iri_grammar
 
 MANIFEST = ".seeded.json"
 """What each copy was seeded from: the fingerprint of the original, by file name."""
@@ -151,6 +152,7 @@ def _replace(path: Path, content: bytes) -> None:
 def _trust(notebooks: list[Path], signatures: Path) -> None:
     if not notebooks:
         return
+    skip_iri_grammar()
     import nbformat
     from nbformat.sign import NotebookNotary
 

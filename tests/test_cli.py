@@ -1,0 +1,61 @@
+"""The other commands of `python -m beefirst`."""
+
+from pathlib import Path
+
+from beefirst.evaluation.scratch import ScratchDatabase
+from beefirst.folders import MIGRATIONS, NOTEBOOKS
+from beefirst.ports import free_port
+from tests.conftest import SECRET, Run
+
+FILES = sorted(path.name for path in MIGRATIONS.glob("*.sql"))
+
+
+def test_the_status_of_an_empty_database_is_pending_and_stays_so(beefirst: Run, database: ScratchDatabase) -> None:
+    first = beefirst("migrate", "--status", DATABASE_URL=database.url)
+    second = beefirst("migrate", "--status", DATABASE_URL=database.url)
+
+    assert first.returncode == 0
+    assert first.stdout.splitlines() == [f"{name}  pending" for name in FILES]
+    assert second.stdout == first.stdout
+
+
+def test_migrate_applies_what_is_pending_and_says_so(beefirst: Run, database: ScratchDatabase) -> None:
+    migrated = beefirst("migrate", DATABASE_URL=database.url)
+    status = beefirst("migrate", "--status", DATABASE_URL=database.url)
+
+    assert migrated.returncode == 0
+    assert [line.split("  applied ")[0] for line in migrated.stdout.splitlines()] == FILES
+    assert status.stdout == migrated.stdout
+
+
+def test_migrate_says_in_one_line_what_is_wrong(beefirst: Run) -> None:
+    url = f"postgresql://u:{SECRET}@127.0.0.1:{free_port()}/x"
+    result = beefirst("migrate", DATABASE_URL=url, STARTUP_TIMEOUT_SECONDS=0.2)
+
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert "start it, or set DATABASE_URL" in result.stderr
+    assert SECRET not in result.stderr
+
+
+def test_a_reset_puts_an_edited_notebook_back(beefirst: Run, tmp_path: Path) -> None:
+    beefirst("notebooks", "--reset", BEEFIRST_DATA=tmp_path)
+    copy = tmp_path / "notebooks" / "00_start_here.ipynb"
+    copy.write_text("edited")
+
+    result = beefirst("notebooks", "--reset", BEEFIRST_DATA=tmp_path)
+
+    assert result.returncode == 0
+    assert copy.read_text() == (NOTEBOOKS / copy.name).read_text()
+    assert "as they were shipped" in result.stdout
+
+
+def test_help_names_every_command(beefirst: Run) -> None:
+    listed = {line.split()[0] for line in beefirst("--help").stdout.splitlines() if line.startswith("    ")}
+
+    assert {"up", "api", "migrate", "notebooks"} <= listed
+
+
+def test_an_unknown_command_is_refused(beefirst: Run) -> None:
+    assert beefirst("down").returncode == 2
