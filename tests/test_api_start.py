@@ -53,7 +53,7 @@ def test_it_migrates_an_empty_database_and_is_ready(api: RunningApi, database: S
 @pytest.mark.usefixtures("api")
 def test_it_gives_its_connections_its_name(database: ScratchDatabase) -> None:
     with database.connect() as connection:
-        assert catalog.wait_for_connections(connection, "beefirst-api", 2) == 2
+        assert catalog.wait_for_connections(connection, "beefirst-api", 2) >= 2
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/health/startup", "/openapi.json"])

@@ -95,7 +95,7 @@ def timeline(events: pd.DataFrame) -> Chart:
         events: the columns program, began, ready, both in seconds since the first of them began.
     """
     total = events["ready"].max()
-    last = events["program"].iloc[int(events["ready"].argmax())].partition(",")[0]
+    last = events["program"].iloc[int(events["ready"].argmax())]
     finding = f"Everything was up {total:.1f} s after the first program began; {last} was last"
     figure, axes = _axes(0.5 * len(events) + 1.3, finding, "seconds since the first program began")
     _bars(axes, list(events["program"]), list(events["began"]), list(events["ready"] - events["began"]), "{:.1f} s")

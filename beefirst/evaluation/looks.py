@@ -42,7 +42,7 @@ def table(frame: pd.DataFrame) -> Shown:
     """Return `frame` as a table that marks the words of WORDS.
 
     Args:
-        frame: one row a line; its index is not shown. A string that begins with `http` becomes a link.
+        frame: one row a line; its index is not shown. An address becomes a link.
     """
     head = "".join(f'<th style="{CELL}font-weight:600">{escape(str(name))}</th>' for name in frame.columns)
     rows = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in frame.itertuples(index=False))
@@ -56,7 +56,7 @@ def table(frame: pd.DataFrame) -> Shown:
 def _cell(value: Any) -> str:
     text = "" if value is None or value is pd.NA or value != value else str(value)
     shown = escape(text).replace("\n", "<br>")
-    if text.startswith("http"):
+    if text.startswith("http") and " " not in text:
         shown = f'<a href="{shown}" target="_blank">{shown}</a>'
     if colour := WORDS.get(text):
         shown = f'<span style="color:{colour};font-weight:600;white-space:nowrap">{shown}</span>'

@@ -15,7 +15,7 @@ from beefirst.seat.readers_copy import copies_folder, outdated
 from beefirst.settings import SeatSettings
 
 CRITERION = re.compile(r"\*\*Criterion (?P<criterion>.+?)\.\*\*")
-DURATION = re.compile(r"\*\*Takes\*\* (?P<duration>.+?)\.")
+DURATION = re.compile(r"\*\*Takes\*\* (?P<duration>about \d+ \w+)")
 
 
 def programs(service: RunningService) -> pd.DataFrame:

@@ -23,6 +23,8 @@ from beefirst.timeline import process_age
 PATIENCE_SECONDS = 5
 """JupyterLab starts beside the API: the first cell of a quick reader waits this long for it."""
 
+OWN = "this notebook"
+
 ONE_START_SECONDS = 120
 """Programs that began further apart than this did not start together."""
 
@@ -80,7 +82,7 @@ def _start_own() -> RunningService:
     database = ScratchDatabase()
     api = start_api(database.url)
     atexit.register(api.stop)
-    return RunningService(api.url, api.url, database.url, "this notebook")
+    return RunningService(api.url, api.url, database.url, OWN)
 
 
 def _wait_for(api_url: str) -> None:
@@ -106,8 +108,9 @@ def start_events(service: RunningService) -> pd.DataFrame:
     """Return when each program of the running service began and was ready.
 
     Returns:
-        The columns program, began, ready: seconds since the first of them began. A program that had been
-        running for ONE_START_SECONDS when the API began is left out: it did not start with it.
+        The columns program, began, ready: seconds since the first of them began. PostgreSQL counts as ready
+        when the API is connected. A program that had been running for ONE_START_SECONDS when the API began is
+        left out: it did not start with it.
     """
     startup = service.get("/health/startup")
     api_began = datetime.fromisoformat(startup["started_at"]).timestamp()
@@ -115,11 +118,9 @@ def start_events(service: RunningService) -> pd.DataFrame:
     with service.connect() as connection:
         row = connection.execute("SELECT extract(epoch FROM pg_postmaster_start_time())::float8").fetchone()
     database_began = row[0] if row else api_began
-    events = [
-        ("PostgreSQL, until it takes a connection", database_began, api_began + connected),
-        ("API, until it is ready", api_began, api_began + startup["seconds"]),
-        *_jupyterlab_event(),
-    ]
+    events = [("API", api_began, api_began + startup["seconds"])]
+    if service.way != OWN:  # a server on which a notebook makes scratch databases was up long before
+        events = [("PostgreSQL", database_began, api_began + connected), *events, *_jupyterlab_event()]
     frame = pd.DataFrame(events, columns=["program", "began", "ready"])
     frame = frame[abs(frame["began"] - api_began) < ONE_START_SECONDS].reset_index(drop=True)
     first = frame["began"].min()
@@ -133,7 +134,7 @@ def _jupyterlab_event() -> list[tuple[str, float, float]]:
     headers = {"Authorization": f"token {os.environ.get('JUPYTER_TOKEN', '')}"}
     started = httpx.get(url + "/api/status", headers=headers, timeout=10).json()["started"]
     began = time.time() - process_age(process)
-    return [("JupyterLab, until it answers", began, datetime.fromisoformat(started).timestamp())]
+    return [("JupyterLab", began, datetime.fromisoformat(started).timestamp())]
 
 
 def _notebooks_process() -> int | None:
