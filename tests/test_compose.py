@@ -3,11 +3,14 @@
 import json
 import os
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -15,9 +18,11 @@ import psycopg
 import pytest
 
 from beefirst.evaluation import catalog
+from beefirst.evaluation.criteria import START_BUDGET_SECONDS
 from beefirst.evaluation.launch import clean_environment
 from beefirst.folders import CHECKOUT
 from beefirst.ports import free_port
+from beefirst.processes import answers
 from tests.conftest import wait_until
 
 OLD_COMPOSE = "/usr/bin/docker-compose"
@@ -61,18 +66,49 @@ class Stack:
         assert not check or result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
         return result
 
-    def up(self) -> float:
-        """Bring it up and return the seconds from the command until the API is ready."""
+    def shell(self, command: str) -> str:
+        """Run a command of the README as it stands, in a terminal as a reader has one; return what it shows."""
+        words = ["script", "--quiet", "--return", "--command", command, "/dev/null"]
+        result = subprocess.run(
+            words, cwd=self._folder, env=self.environment(), capture_output=True, text=True, timeout=600, check=False
+        )
+        assert result.returncode == 0, result.stdout[-6000:]
+        return result.stdout
+
+    @contextmanager
+    def in_foreground(self, command: str = "docker compose up") -> Iterator[float]:
+        """Run a command that stays until Ctrl-C; give the seconds from the command until the API was ready."""
         started = time.monotonic()
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen(
+                shlex.split(f"env {command}"),
+                cwd=self._folder,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            try:
+                wait_until(lambda: self.is_ready() or process.poll() is not None, 120)
+                yield time.monotonic() - started
+            finally:
+                process.send_signal(signal.SIGINT)
+                process.wait(60)
+
+    def up(self) -> None:
+        """Bring it up and wait until the API is ready."""
         self.run("up", "--detach", "--no-build")
         wait_until(self.is_ready, 120)
-        return time.monotonic() - started
+
+    def take_images(self, other: "Stack", separator: str) -> None:
+        """Name the images of another stack so that this one need not build them again."""
+        for service in ("api", "notebook"):
+            name = f"{self.project}{separator}{service}"
+            subprocess.run(["docker", "tag", other.image(service), name], check=True, timeout=60)
 
     def is_ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.api_url}/health/ready", timeout=2).status_code == 200
-        except httpx.HTTPError:
-            return False
+        return answers(f"{self.api_url}/health/ready")
 
     def container(self, service: str) -> dict[str, object]:
         """Return what the engine says of a service's container."""
@@ -90,15 +126,14 @@ def stack() -> Iterator[Stack]:
     stack = Stack()
     try:
         stack.run("build")
-        seconds = stack.up()
-        print(f"\nfrom `docker compose up` to API ready, with built images and empty volumes: {seconds:.1f} s")
+        stack.up()
         yield stack
     finally:
         stack.run("down", "--volumes", "--rmi", "local", "--timeout", "10", check=False)
 
 
 def test_one_command_brings_up_three_ports(stack: Stack) -> None:
-    wait_until(lambda: httpx.get(f"{stack.notebook_url}/api", timeout=5).status_code == 200)
+    wait_until(lambda: answers(f"{stack.notebook_url}/api"))
     with psycopg.connect(stack.database_url) as connection:
         names = catalog.connections(connection)["application_name"].tolist()
 
@@ -106,13 +141,36 @@ def test_one_command_brings_up_three_ports(stack: Stack) -> None:
     assert httpx.get(f"{stack.api_url}/health/ready").json()["status"] == "ready"
 
 
-def test_the_api_is_ready_within_the_budget_of_the_specification(stack: Stack) -> None:
-    stack.run("down", "--volumes", "--timeout", "10")
+def test_the_api_is_ready_within_the_budget_from_the_command_on(stack: Stack) -> None:
+    stack.shell("docker compose down -v")
 
-    seconds = stack.up()
+    with stack.in_foreground("docker compose up") as seconds:
+        assert stack.is_ready()
 
     print(f"from `docker compose up` to API ready, with built images and empty volumes: {seconds:.1f} s")
-    assert seconds < 60
+    assert seconds < START_BUDGET_SECONDS
+    stack.up()
+
+
+def test_other_ports_are_taken_from_the_environment(stack: Stack) -> None:
+    other = Stack()
+    other.ports = {"DB_PORT": 15432, "API_PORT": 18000, "NOTEBOOK_PORT": 18888}
+    other.take_images(stack, "-")
+    try:
+        with other.in_foreground("DB_PORT=15432 API_PORT=18000 NOTEBOOK_PORT=18888 docker compose up"):
+            wait_until(lambda: answers("http://localhost:18888/api"))
+            assert answers("http://localhost:18000/health/ready")
+        other.shell("docker compose down")
+    finally:
+        other.run("down", "--volumes", "--rmi", "local", "--timeout", "10", check=False)
+
+
+def test_the_table_can_be_looked_at_with_psql(stack: Stack) -> None:
+    assert "verification_code" in stack.shell("docker compose exec db psql -U beefirst -c '\\d registrations'")
+
+
+def test_a_reset_puts_the_readers_notebooks_back(stack: Stack) -> None:
+    assert "as they were shipped" in stack.shell("docker compose exec notebook python -m beefirst notebooks --reset")
 
 
 def test_the_table_is_there_as_specified(stack: Stack) -> None:
@@ -160,10 +218,9 @@ def test_the_api_image_holds_the_service_alone(stack: Stack) -> None:
 
 
 def test_every_notebook_passes_inside_the_notebook_container(stack: Stack) -> None:
-    result = stack.run("exec", "-T", "notebook", "pytest", "--nbmake", "notebooks", check=False)
+    output = stack.shell("docker compose exec notebook pytest --nbmake notebooks")
 
-    passed = re.search(r"(\d+) passed", result.stdout)
-    assert result.returncode == 0, result.stdout[-6000:]
+    passed = re.search(r"(\d+) passed", output)
     assert passed is not None
     assert int(passed[1]) == len(list((CHECKOUT / "notebooks").glob("*.ipynb")))
 
@@ -236,16 +293,10 @@ def test_the_compose_of_debian_brings_the_same_file_up(stack: Stack) -> None:
     if not shutil.which(OLD_COMPOSE):
         pytest.skip(f"{OLD_COMPOSE} is not installed")
     old = Stack((OLD_COMPOSE,))
-    for service in ("api", "notebook"):
-        subprocess.run(
-            ["docker", "tag", stack.image(service), f"{old.project}_{service}"],
-            check=True,
-            timeout=60,
-            capture_output=True,
-        )
+    old.take_images(stack, "_")
     try:
         old.up()
-        wait_until(lambda: httpx.get(f"{old.notebook_url}/api", timeout=5).status_code == 200)
+        wait_until(lambda: answers(f"{old.notebook_url}/api"))
     finally:
         old.run("down", "--volumes", "--rmi", "local", "--timeout", "10", check=False)
 

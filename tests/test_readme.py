@@ -1,0 +1,104 @@
+"""The README is run: every command in it, and every table that can be compared with what it describes."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from beefirst.evaluation.launch import start_api
+from beefirst.evaluation.overview import notebooks
+from beefirst.evaluation.scratch import ScratchDatabase
+from beefirst.folders import CHECKOUT
+from beefirst.settings import SeatSettings, Settings
+
+README = (CHECKOUT / "README.md").read_text()
+COMMANDS = [line for block in re.findall(r"```sh\n(.+?)```", README, re.DOTALL) for line in block.splitlines()]
+
+ELSEWHERE = {
+    "docker compose up": "tests/test_compose.py",
+    "python3 -m venv .venv && . .venv/bin/activate": ".ci/run",
+    "pip install -r requirements.txt && python -m beefirst up": ".ci/run",
+    "docker compose exec notebook python -m beefirst notebooks --reset": "tests/test_compose.py",
+    "docker compose exec db psql -U beefirst -c '\\d registrations'": "tests/test_compose.py",
+    "docker compose down": "tests/test_compose.py",
+    "docker compose down -v": "tests/test_compose.py",
+    "DB_PORT=15432 API_PORT=18000 NOTEBOOK_PORT=18888 docker compose up": "tests/test_compose.py",
+    "pip install -r requirements.txt && pytest": ".ci/run",
+    "pytest --nbmake notebooks": ".github/workflows/ci.yml",
+    "docker compose exec notebook pytest --nbmake notebooks": "tests/test_compose.py",
+}
+HERE = [command for command in COMMANDS if command not in ELSEWHERE]
+
+
+@pytest.mark.parametrize("command", ELSEWHERE)
+def test_a_command_that_runs_elsewhere_stands_there_as_it_is(command: str) -> None:
+    text = (CHECKOUT / ELSEWHERE[command]).read_text().replace("\\\\", "\\")
+
+    assert command in COMMANDS
+    assert command in text
+
+
+@pytest.mark.parametrize("command", HERE)
+def test_a_command_works_as_it_stands(command: str, database: ScratchDatabase, psql: str, tmp_path: Path) -> None:
+    with start_api(database.url) as api:
+        port = int(api.url.rpartition(":")[2])
+        here = command.replace("localhost:8000", f"localhost:{port}")
+        here = here.replace("postgresql://beefirst:beefirst@localhost:5432/beefirst", database.url)
+        here = here.replace("--output-file requirements.txt", f"--output-file {tmp_path / 'requirements.txt'}")
+        path = f"{Path(sys.executable).parent}:{Path(psql).parent}:{os.environ['PATH']}"
+        result = subprocess.run(
+            here,
+            shell=True,
+            cwd=CHECKOUT,
+            env=os.environ | {"DATABASE_URL": database.url, "BEEFIRST_DATA": str(tmp_path), "PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip()
+
+
+def rows(heading: str) -> list[list[str]]:
+    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_the_table_of_notebooks_is_theirs() -> None:
+    listed = [
+        (re.sub(r"\[(\w+)\].*", r"\1", name), question, criterion)
+        for name, question, criterion in rows("What you then see")
+    ]
+    actual = notebooks()
+
+    assert listed == list(zip(actual["notebook"], actual["question"], actual["criterion"], strict=True))
+
+
+def test_the_table_of_settings_has_every_setting_with_its_default() -> None:
+    defaults = {
+        name: value
+        for names, values, _ in rows("Settings")
+        for name, value in zip(re.findall(r"[A-Z_]+", names), values.replace("`", "").split(", "), strict=False)
+    }
+    plain = {
+        name.upper(): field.default for model in (Settings, SeatSettings) for name, field in model.model_fields.items()
+    }
+    plain["DATABASE_URL"] = Settings.model_fields["database_url"].default.get_secret_value()
+
+    described = {"JUPYTER_TOKEN", "JUPYTER_HOSTNAMES", "BEEFIRST_DATA"}
+    inner = {"BEEFIRST_CONTAINER"}
+    assert set(defaults) == (set(plain) | {"BEEFIRST_DATA"}) - inner
+    assert {name: defaults[name] for name in defaults.keys() - described} == {
+        name: str(plain[name]) for name in defaults.keys() - described
+    }
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!http)([^)]+)\)", README))))
+def test_a_link_leads_somewhere(link: str) -> None:
+    assert (CHECKOUT / link).exists()
