@@ -131,7 +131,8 @@ def _jupyterlab_event() -> list[tuple[str, float, float]]:
     url = jupyterlab_url()
     if url is None or (process := _notebooks_process()) is None:
         return []
-    headers = {"Authorization": f"token {os.environ.get('JUPYTER_TOKEN', '')}"}
+    token = os.environ.get("JUPYTER_TOKEN")
+    headers = {"Authorization": f"token {token}"} if token else {}
     started = httpx.get(url + "/api/status", headers=headers, timeout=10).json()["started"]
     began = time.time() - process_age(process)
     return [("JupyterLab", began, datetime.fromisoformat(started).timestamp())]
