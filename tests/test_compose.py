@@ -41,9 +41,15 @@ pytestmark = pytest.mark.skipif(not has_engine(), reason="no Docker engine with 
 class Stack:
     """The compose file under a project name and on ports of its own."""
 
-    def __init__(self, command: tuple[str, ...] = ("docker", "compose"), folder: Path = CHECKOUT) -> None:
+    def __init__(
+        self,
+        command: tuple[str, ...] = ("docker", "compose"),
+        folder: Path = CHECKOUT,
+        ports: tuple[int, int, int] | None = None,
+    ) -> None:
         self.project = f"beefirsttest{os.getpid()}{time.monotonic_ns() % 10**6}"
-        self.ports = {name: free_port() for name in ("DB_PORT", "API_PORT", "NOTEBOOK_PORT")}
+        chosen = ports or [free_port() for _ in range(3)]
+        self.ports = dict(zip(("DB_PORT", "API_PORT", "NOTEBOOK_PORT"), chosen, strict=True))
         self.api_url = f"http://127.0.0.1:{self.ports['API_PORT']}"
         self.notebook_url = f"http://127.0.0.1:{self.ports['NOTEBOOK_PORT']}"
         self.database_url = f"postgresql://beefirst:beefirst@127.0.0.1:{self.ports['DB_PORT']}/beefirst"
@@ -70,7 +76,7 @@ class Stack:
         """Run a command of the README as it stands, in a terminal as a reader has one; return what it shows."""
         words = ["script", "--quiet", "--return", "--command", command, "/dev/null"]
         result = subprocess.run(
-            words, cwd=self._folder, env=self.environment(), capture_output=True, text=True, timeout=600, check=False
+            words, cwd=self._folder, env=self.environment(), capture_output=True, text=True, timeout=180, check=False
         )
         assert result.returncode == 0, result.stdout[-6000:]
         return result.stdout
@@ -93,7 +99,8 @@ class Stack:
                 wait_until(lambda: self.is_ready() or process.poll() is not None, 120)
                 yield time.monotonic() - started
             finally:
-                process.send_signal(signal.SIGINT)
+                if process.poll() is None:
+                    process.send_signal(signal.SIGINT)
                 process.wait(60)
 
     def up(self) -> None:
@@ -153,8 +160,7 @@ def test_the_api_is_ready_within_the_budget_from_the_command_on(stack: Stack) ->
 
 
 def test_other_ports_are_taken_from_the_environment(stack: Stack) -> None:
-    other = Stack()
-    other.ports = {"DB_PORT": 15432, "API_PORT": 18000, "NOTEBOOK_PORT": 18888}
+    other = Stack(ports=(15432, 18000, 18888))
     other.take_images(stack, "-")
     try:
         with other.in_foreground("DB_PORT=15432 API_PORT=18000 NOTEBOOK_PORT=18888 docker compose up"):
@@ -166,7 +172,9 @@ def test_other_ports_are_taken_from_the_environment(stack: Stack) -> None:
 
 
 def test_the_table_can_be_looked_at_with_psql(stack: Stack) -> None:
-    assert "verification_code" in stack.shell("docker compose exec db psql -U beefirst -c '\\d registrations'")
+    assert "verification_code" in stack.shell(
+        "docker compose exec db psql -U beefirst -P pager=off -c '\\d registrations'"
+    )
 
 
 def test_a_reset_puts_the_readers_notebooks_back(stack: Stack) -> None:
@@ -314,7 +322,7 @@ def changed_checkout() -> Iterator[Path]:
             shutil.copy(CHECKOUT / file, copy)
         (copy / "beefirst" / "changed.py").write_text("")
         (copy / "notebooks" / "changed.txt").write_text("")
-        (copy / "pyproject.toml").open("a").write("\n[tool.changed]\n")
+        (copy / "pyproject.toml").write_text((copy / "pyproject.toml").read_text() + "\n[tool.changed]\n")
         yield copy
 
 

@@ -22,7 +22,7 @@ ELSEWHERE = {
     "python3 -m venv .venv && . .venv/bin/activate": ".ci/run",
     "pip install -r requirements.txt && python -m beefirst up": ".ci/run",
     "docker compose exec notebook python -m beefirst notebooks --reset": "tests/test_compose.py",
-    "docker compose exec db psql -U beefirst -c '\\d registrations'": "tests/test_compose.py",
+    "docker compose exec db psql -U beefirst -P pager=off -c '\\d registrations'": "tests/test_compose.py",
     "docker compose down": "tests/test_compose.py",
     "docker compose down -v": "tests/test_compose.py",
     "DB_PORT=15432 API_PORT=18000 NOTEBOOK_PORT=18888 docker compose up": "tests/test_compose.py",
