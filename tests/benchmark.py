@@ -163,6 +163,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     benchmarks = {function.__name__: function for function in (start, up, compose, images)}
     parser.add_argument("benchmark", choices=benchmarks)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     benchmarks[options.benchmark](options.rounds)

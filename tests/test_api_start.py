@@ -36,7 +36,15 @@ def refuse(url: str, **settings: object) -> str:
 
 @pytest.fixture
 def api(database: ScratchDatabase) -> Iterator[RunningApi]:
+    """An API of the test's own, which it may harm."""
     with start_api(database.url) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_api() -> Iterator[RunningApi]:
+    """An API that a test only reads from."""
+    with ScratchDatabase() as database, start_api(database.url) as running:
         yield running
 
 
@@ -57,40 +65,40 @@ def test_it_gives_its_connections_its_name(database: ScratchDatabase) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/health/startup", "/openapi.json"])
-def test_its_public_addresses_answer_with_json(api: RunningApi, path: str) -> None:
-    answer = api.get(path)
+def test_its_public_addresses_answer_with_json(shared_api: RunningApi, path: str) -> None:
+    answer = shared_api.get(path)
 
     assert answer.status_code == 200
     assert answer.json()
 
 
-def test_the_phases_of_its_start_leave_no_gap(api: RunningApi) -> None:
-    startup = api.get("/health/startup").json()
+def test_the_phases_of_its_start_leave_no_gap(shared_api: RunningApi) -> None:
+    startup = shared_api.get("/health/startup").json()
 
     assert [phase["name"] for phase in startup["phases"]] == ["load code", "connect", "migrate", "open pool", "listen"]
     assert all(phase["seconds"] >= 0 for phase in startup["phases"])
     assert sum(phase["seconds"] for phase in startup["phases"]) == pytest.approx(startup["seconds"])
 
 
-def test_its_root_leads_to_the_documentation(api: RunningApi) -> None:
-    answer = api.get("/")
+def test_its_root_leads_to_the_documentation(shared_api: RunningApi) -> None:
+    answer = shared_api.get("/")
 
     assert (answer.status_code, answer.headers["Location"]) == (307, "/docs")
 
 
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])
-def test_documentation_loads_from_the_api_alone(api: RunningApi, page: str) -> None:
-    assets = re.findall(r'(?:src|href)="([^"]+)"', api.get(page).text)
+def test_documentation_loads_from_the_api_alone(shared_api: RunningApi, page: str) -> None:
+    assets = re.findall(r'(?:src|href)="([^"]+)"', shared_api.get(page).text)
 
     assert assets
     assert [asset for asset in assets if not asset.startswith("/")] == []
-    assert [api.get(asset).status_code for asset in assets] == [200] * len(assets)
+    assert [shared_api.get(asset).status_code for asset in assets] == [200] * len(assets)
 
 
-def test_it_logs_the_address_at_which_a_browser_reaches_it(api: RunningApi) -> None:
-    port = urlsplit(api.url).port
+def test_it_logs_the_address_at_which_a_browser_reaches_it(shared_api: RunningApi) -> None:
+    port = urlsplit(shared_api.url).port
 
-    assert f"http://localhost:{port}/docs" in api.log()
+    assert f"http://localhost:{port}/docs" in shared_api.log()
 
 
 def test_it_logs_json_where_asked(database: ScratchDatabase) -> None:
@@ -102,12 +110,12 @@ def test_it_logs_json_where_asked(database: ScratchDatabase) -> None:
     assert any("/nowhere" in event["message"] for event in events)
 
 
-def test_probes_that_succeed_leave_no_trace_in_the_log(api: RunningApi) -> None:
-    api.get("/health/live")
-    api.get("/nowhere")
+def test_probes_that_succeed_leave_no_trace_in_the_log(shared_api: RunningApi) -> None:
+    shared_api.get("/health/live")
+    shared_api.get("/nowhere")
 
-    wait_until(lambda: "/nowhere" in api.log())
-    assert "/health/live" not in api.log()
+    wait_until(lambda: "/nowhere" in shared_api.log())
+    assert "/health/live" not in shared_api.log()
 
 
 def test_a_database_that_starts_late_is_waited_for() -> None:
@@ -190,8 +198,8 @@ def test_a_server_that_is_too_old_stops_the_start_at_once(old_server: str) -> No
     assert f"The database runs PostgreSQL 13, and beefirst needs {needed} or newer" in line
 
 
-def test_a_taken_port_stops_the_start_with_one_line(api: RunningApi, database: ScratchDatabase) -> None:
-    port = urlsplit(api.url).port
+def test_a_taken_port_stops_the_start_with_one_line(shared_api: RunningApi, database: ScratchDatabase) -> None:
+    port = urlsplit(shared_api.url).port
 
     assert refuse(database.url, API_PORT=port) == (
         f"beefirst: Port {port} is taken: stop the program that has it, or set API_PORT to a free port."

@@ -122,11 +122,11 @@ def broken_run(tmp_path_factory: pytest.TempPathFactory) -> subprocess.Completed
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_notebook_fails_the_run(broken_run: subprocess.CompletedProcess[str], name: str) -> None:
-    _, _, report = broken_run.stdout.partition(f"{name}.ipynb __")
+    _, _, report = broken_run.stdout.partition(f"{name}.ipynb _")
 
     assert broken_run.returncode == 1
     assert f"{len(BROKEN)} failed" in broken_run.stdout
-    assert BROKEN[name][1] in report.partition("ipynb __")[0]
+    assert BROKEN[name][1] in report.partition(".ipynb _")[0]
 
 
 def test_one_broken_notebook_among_good_ones_fails_a_run_on_many_workers(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from beefirst.processes import answers
 from beefirst.settings import SeatSettings
 from beefirst.timeline import process_age
 
-PATIENCE_SECONDS = 5
+PATIENCE_SECONDS = 3
 """JupyterLab starts beside the API: the first cell of a quick reader waits this long for it."""
 
 OWN = "this notebook"
