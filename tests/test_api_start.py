@@ -118,11 +118,12 @@ def test_probes_that_succeed_leave_no_trace_in_the_log(shared_api: RunningApi) -
     assert "/health/live" not in shared_api.log()
 
 
-def test_a_database_that_starts_late_is_waited_for() -> None:
+def test_a_database_that_starts_late_is_waited_for(server_folder: Path) -> None:
     port = free_port()
+    EmbeddedServer.start(server_folder, port).stop()
     with RunningApi(f"postgresql://beefirst:beefirst@localhost:{port}/beefirst") as api:
         wait_until(lambda: "waiting for the database" in api.log())
-        with EmbeddedServer.start_ephemeral(port):
+        with EmbeddedServer.start(server_folder, port):
             api.wait_until_ready(30)
 
             assert api.get("/health/ready").json()["status"] == "ready"
