@@ -4,11 +4,12 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from beefirst.evaluation.launch import start_api
+from beefirst.evaluation.launch import RunningApi, start_api
 from beefirst.evaluation.overview import notebooks
 from beefirst.evaluation.scratch import ScratchDatabase
 from beefirst.folders import CHECKOUT
@@ -41,24 +42,31 @@ def test_a_command_that_runs_elsewhere_stands_there_as_it_is(command: str) -> No
     assert command in text
 
 
+@pytest.fixture(scope="module")
+def api() -> Iterator[RunningApi]:
+    with ScratchDatabase() as database, start_api(database.url) as running:
+        yield running
+
+
 @pytest.mark.parametrize("command", HERE)
-def test_a_command_works_as_it_stands(command: str, database: ScratchDatabase, psql: str, tmp_path: Path) -> None:
-    with start_api(database.url) as api:
-        port = int(api.url.rpartition(":")[2])
-        here = command.replace("localhost:8000", f"localhost:{port}")
-        here = here.replace("postgresql://beefirst:beefirst@localhost:5432/beefirst", database.url)
-        here = here.replace("--output-file requirements.txt", f"--output-file {tmp_path / 'requirements.txt'}")
-        path = f"{Path(sys.executable).parent}:{Path(psql).parent}:{os.environ['PATH']}"
-        result = subprocess.run(
-            here,
-            shell=True,
-            cwd=CHECKOUT,
-            env=os.environ | {"DATABASE_URL": database.url, "BEEFIRST_DATA": str(tmp_path), "PATH": path},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+def test_a_command_works_as_it_stands(command: str, api: RunningApi, psql: str, tmp_path: Path) -> None:
+    for written, here in {
+        "http://localhost:8000": api.url,
+        "postgresql://beefirst:beefirst@localhost:5432/beefirst": api.database_url,
+        "--output-file requirements.txt": f"--output-file {tmp_path / 'requirements.txt'}",
+    }.items():
+        command = command.replace(written, here)
+    path = f"{Path(sys.executable).parent}:{Path(psql).parent}:{os.environ['PATH']}"
+    result = subprocess.run(
+        command,
+        shell=True,
+        cwd=CHECKOUT,
+        env=os.environ | {"DATABASE_URL": api.database_url, "BEEFIRST_DATA": str(tmp_path), "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
 
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip()

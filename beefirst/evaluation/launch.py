@@ -35,6 +35,7 @@ class RunningApi:
 
     Attributes:
         url: where it answers.
+        database_url: as given.
     """
 
     def __init__(self, database_url: str, dotenv: str = "", code: Path | None = None, **settings: Any) -> None:
@@ -42,6 +43,7 @@ class RunningApi:
         folder = Path(self._folder.name)
         (folder / ".env").write_text(dotenv)
         self._log = folder / "api.log"
+        self.database_url = database_url
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         environment = clean_environment() | {"API_PORT": str(port), "DATABASE_URL": database_url}

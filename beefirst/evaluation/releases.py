@@ -38,7 +38,9 @@ class Release:
         self._folder = tempfile.TemporaryDirectory(prefix="beefirst-release-")
         self.code = Path(self._folder.name)
         self.migrations = self.code / "migrations"
-        shutil.copytree(CHECKOUT / "beefirst", self.code / "beefirst", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            CHECKOUT / "beefirst", self.code / "beefirst", ignore=shutil.ignore_patterns("evaluation", "seat")
+        )
         shutil.copytree(MIGRATIONS, self.migrations)
         self.newest = len(list(self.migrations.glob("*.sql")))
         for _ in range(extra):
