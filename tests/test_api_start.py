@@ -89,10 +89,12 @@ def test_its_root_leads_to_the_documentation(shared_api: RunningApi) -> None:
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])
 def test_documentation_loads_from_the_api_alone(shared_api: RunningApi, page: str) -> None:
     assets = re.findall(r'(?:src|href)="([^"]+)"', shared_api.get(page).text)
+    answers = [shared_api.get(asset) for asset in assets]
 
     assert assets
     assert [asset for asset in assets if not asset.startswith("/")] == []
-    assert [shared_api.get(asset).status_code for asset in assets] == [200] * len(assets)
+    assert [answer.status_code for answer in answers] == [200] * len(assets)
+    assert [found for answer in answers for found in re.findall(r'src:"https?://[^"]+', answer.text)] == []
 
 
 def test_it_logs_the_address_at_which_a_browser_reaches_it(shared_api: RunningApi) -> None:

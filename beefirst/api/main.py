@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from beefirst.api import health
+from beefirst.api import documentation, health
 from beefirst.database.migrations import read_migrations
 from beefirst.database.pool import create_pool
 from beefirst.database.startup import prepare_database
@@ -34,10 +34,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=DESCRIPTION,
         lifespan=_lifespan,
         static_url="/assets",
+        redoc_url=None,
     )
     app.state.settings = settings
     app.state.timeline = StartupTimeline()
     app.include_router(health.router)
+    app.include_router(documentation.router)
     app.add_api_route("/", _lead_to_docs, include_in_schema=False)
     return app
 
