@@ -4,6 +4,8 @@ import json
 import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,10 +19,11 @@ from psycopg import sql
 
 from beefirst.database.embedded import EmbeddedServer
 from beefirst.database.startup import MINIMUM_SERVER_VERSION
-from beefirst.evaluation import catalog
-from beefirst.evaluation.launch import RunningApi, start_api
+from beefirst.evaluation import catalog, releases
+from beefirst.evaluation.launch import RunningApi, clean_environment, start_api
 from beefirst.evaluation.scratch import ScratchDatabase
 from beefirst.ports import free_port
+from beefirst.processes import answers
 from tests.conftest import SECRET, change_url, wait_until
 
 
@@ -275,6 +278,25 @@ def test_ready_says_what_is_missing_in_a_database_that_lost_its_history(
     assert answer.json()["migrations"] == "001_create_registrations.sql is not applied"
 
 
+def test_a_newer_release_that_migrates_does_not_make_a_running_one_unready(
+    api: RunningApi, database: ScratchDatabase
+) -> None:
+    with releases.Release(extra=1) as newer, newer.start(database) as beside:
+        beside.wait_until_ready()
+
+        assert api.get("/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize("proxy", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
+def test_a_proxy_in_the_environment_does_not_stand_between(
+    shared_api: RunningApi, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv(proxy, f"http://127.0.0.1:{free_port()}")
+
+    assert answers(f"{shared_api.url}/health/live")
+    assert shared_api.get("/health/live").status_code == 200
+
+
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_a_request_in_flight_is_finished_before_the_process_ends(
     api: RunningApi, database: ScratchDatabase, stop: signal.Signals
@@ -301,3 +323,15 @@ def test_a_start_that_waits_for_its_database_can_be_stopped() -> None:
         api.send_signal(signal.SIGTERM)
 
         assert api.wait_for_end(5) in (0, -signal.SIGTERM)
+
+
+def test_uvicorn_starts_it_as_well(database: ScratchDatabase) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "--factory", "beefirst.api.main:create_app", "--port", str(port)]
+    with subprocess.Popen(
+        command, env=clean_environment() | {"DATABASE_URL": database.url}, stderr=subprocess.DEVNULL
+    ) as uvicorn:
+        try:
+            wait_until(lambda: answers(f"http://127.0.0.1:{port}/health/ready"))
+        finally:
+            uvicorn.terminate()

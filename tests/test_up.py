@@ -148,6 +148,7 @@ def test_it_prints_what_runs_where_with_a_link_that_lets_a_browser_in(running: U
     assert f"postgresql://beefirst@localhost:{running.ports['DB_PORT']}/beefirst" in table
     assert f"{running.api_url}/docs" in table
     assert link is not None
+    assert ":beefirst@" not in table
     assert httpx.get(link[1], follow_redirects=True).url.path == "/lab/tree/00_start_here.ipynb"
 
 

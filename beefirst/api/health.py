@@ -11,8 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel, Field
 
-from beefirst.database.migrations import Migration, fetch_history, find_pending
-from beefirst.errors import MigrationError
+from beefirst.database.migrations import Migration, fetch_history
 from beefirst.timeline import StartupTimeline
 
 PATIENCE_SECONDS = 1.0
@@ -81,13 +80,13 @@ class Readiness:
         except psycopg.Error as error:
             log.debug("not ready: %s", error)
             return _unavailable("no connection")
-        try:
-            pending = find_pending(self._migrations, history)
-        except MigrationError as error:
-            return _unavailable(f"PostgreSQL {version.split()[0]}", str(error))
-        if pending:
-            return _unavailable(f"PostgreSQL {version.split()[0]}", f"{pending[0].name} is not applied")
-        return Ready(status="ready", database=f"PostgreSQL {version.split()[0]}", migrations=history[-1].name)
+        server = f"PostgreSQL {version.split()[0]}"
+        # A database that is ahead is no reason to stop: during a release old replicas serve beside new ones.
+        applied = {(row.version, row.sha256) for row in history}
+        missing = [file.name for file in self._migrations if (file.version, file.sha256) not in applied]
+        if missing:
+            return _unavailable(server, f"{missing[0]} is not applied")
+        return Ready(status="ready", database=server, migrations=history[-1].name)
 
 
 def _unavailable(database: str, migrations: str = "unknown") -> Ready:

@@ -9,12 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pandas as pd
 from psycopg import Connection
 
 from beefirst.errors import ProcessError
-from beefirst.evaluation.launch import start_api
+from beefirst.evaluation.launch import fetch, start_api
 from beefirst.evaluation.scratch import ScratchDatabase, connect
 from beefirst.processes import answers
 from beefirst.settings import SeatSettings
@@ -55,7 +54,7 @@ class RunningService:
 
     def get(self, path: str) -> Any:
         """Return the JSON that the API answers to a GET of `path`, whatever its status."""
-        return httpx.get(self.api_url + path, timeout=10).json()
+        return fetch(self.api_url + path).json()
 
 
 @cache
@@ -131,9 +130,7 @@ def _jupyterlab_event() -> list[tuple[str, float, float]]:
     url = jupyterlab_url()
     if url is None or (process := _notebooks_process()) is None:
         return []
-    token = os.environ.get("JUPYTER_TOKEN")
-    headers = {"Authorization": f"token {token}"} if token else {}
-    started = httpx.get(url + "/api/status", headers=headers, timeout=10).json()["started"]
+    started = fetch(url + "/api/status", os.environ.get("JUPYTER_TOKEN", "")).json()["started"]
     began = time.time() - process_age(process)
     return [("JupyterLab", began, datetime.fromisoformat(started).timestamp())]
 
