@@ -97,7 +97,10 @@ def compare_with_specification(connection: Connection[Any]) -> pd.DataFrame:
         The columns column, specified, actual, result; result is `as specified` or `DIFFERS`.
     """
     specified = {row[0]: _describe(*row[1:]) for row in SPECIFIED_COLUMNS}
-    actual = {row.column_name: _describe_actual(row) for row in columns(connection).itertuples()}
+    keys = _keys(connection)
+    actual = {
+        row.column_name: _describe_actual(row, keys.get(row.column_name)) for row in columns(connection).itertuples()
+    }
     rows = []
     for name in dict.fromkeys([*specified, *actual]):
         wanted, found = specified.get(name, "no such column"), actual.get(name, "no such column")
@@ -105,10 +108,17 @@ def compare_with_specification(connection: Connection[Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["column", "specified", "actual", "result"])
 
 
-def _describe_actual(row: Any) -> str:
+def _keys(connection: Connection[Any]) -> dict[str, str]:
+    """Return what kind of constraint 001 put on a column; those of later migrations have names of their own."""
+    names = {"registrations_pkey", "registrations_email_key", "registrations_state_check"}
+    rows = constraints(connection).itertuples()
+    return {row.columns[0]: row.kind for row in rows if row.name in names and len(row.columns) == 1}
+
+
+def _describe_actual(row: Any, key: str | None) -> str:
     length = None if pd.isna(row.character_maximum_length) else int(row.character_maximum_length)
     default = None if pd.isna(row.column_default) else _simplify_default(row.column_default)
-    return _describe(row.data_type, length, row.is_nullable == "YES", default)
+    return _describe(row.data_type, length, row.is_nullable == "YES", default, key)
 
 
 def _simplify_default(expression: str) -> str:
@@ -117,6 +127,7 @@ def _simplify_default(expression: str) -> str:
     return expression.partition("::")[0].strip("'")
 
 
-def _describe(kind: str, length: int | None, nullable: bool, default: str | None) -> str:
+def _describe(kind: str, length: int | None, nullable: bool, default: str | None, key: str | None) -> str:
     size = f"({length})" if length else ""
-    return f"{kind}{size}, {'nullable' if nullable else 'not null'}" + (f", default {default}" if default else "")
+    words = [f"{kind}{size}", "nullable" if nullable else "not null", default and f"default {default}", key]
+    return ", ".join(word for word in words if word)

@@ -56,15 +56,15 @@ START_BUDGET_SECONDS = 60
 """NFR-P1 of the specification: ready within 60 seconds of the command."""
 
 SPECIFIED_COLUMNS = (
-    # column, type, length, nullable, default
-    ("id", "uuid", None, False, "generated"),
-    ("email", "character varying", 255, False, None),
-    ("password_hash", "character varying", 255, True, None),
-    ("verification_code", "character", 4, False, None),
-    ("state", "character varying", 20, False, "CLAIMED"),
-    ("attempt_count", "integer", None, False, "0"),
-    ("created_at", "timestamp with time zone", None, False, "now()"),
-    ("activated_at", "timestamp with time zone", None, True, None),
+    # column, type, length, nullable, default, key
+    ("id", "uuid", None, False, "generated", "primary key"),
+    ("email", "character varying", 255, False, None, "unique"),
+    ("password_hash", "character varying", 255, True, None, None),
+    ("verification_code", "character", 4, False, None, None),
+    ("state", "character varying", 20, False, "CLAIMED", "check"),
+    ("attempt_count", "integer", None, False, "0", None),
+    ("created_at", "timestamp with time zone", None, False, "now()", None),
+    ("activated_at", "timestamp with time zone", None, True, None, None),
 )
 """AC3 of the specification: the columns of `registrations`."""
 
