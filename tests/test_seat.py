@@ -309,8 +309,7 @@ def test_a_signal_ends_it_at_once_with_status_0_nothing_logged_and_nothing_left(
     seat.start()
     status = seat.stop(number)
 
-    assert status == 0
-    assert seat.output == seat.line
+    assert (status, seat.output) == (0, seat.line)
     assert list(temporary.iterdir()) == []
     assert _files(seat.home) == home
 

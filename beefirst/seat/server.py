@@ -36,7 +36,8 @@ def run(place: Place, link: str) -> None:
     logging.getLogger("tornado.general").addFilter(_is_worth_showing)
     server.web_app.default_router.rules.insert(0, Rule(_ForeignHost(place.hosts), _Refusal))
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: server.stop(from_signal=True))
+        # Not in the handler itself: it may interrupt the very loop whose handlers `stop` takes away.
+        signal.signal(number, lambda *_: server.io_loop.add_callback_from_signal(server.stop))
     server.io_loop.add_callback(print, f"JupyterLab is at {link}", flush=True)
     server.start()
 
