@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `python -m beefirst`; those of this process where left out.
 
     Returns:
-        The exit status: 0, or 1 after one line on standard error that says what to do.
+        The exit status: 0, 1 after one line on standard error that says what to do, or 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], None] = options.command
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BeefirstError as error:
         print(f"beefirst: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return 0
 
 

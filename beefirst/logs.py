@@ -45,7 +45,14 @@ def configure_logging(level: str, style: str) -> None:
     )
 
 
-_TEXT = {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}
+class _OneLine(logging.Formatter):
+    """psycopg passes on libpq's messages, which have hints on lines of their own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return " ".join(super().formatMessage(record).split("\n"))
+
+
+_TEXT = {"()": _OneLine, "fmt": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}
 _JSON = {
     "()": "pythonjsonlogger.json.JsonFormatter",
     "format": "%(levelname)s %(name)s %(message)s",

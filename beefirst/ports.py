@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from beefirst.errors import AddressTakenError, ConfigurationError
 
@@ -29,6 +29,14 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
     except OSError as error:
         raise _explain(error, host, port, setting) from None
     return listener
+
+
+def refuse_taken(host: str, port: int, setting: str) -> None:
+    """Raise as `bind` does where a server could not listen, or where `localhost` leads to another program first."""
+    bind(host, port, setting).close()
+    if host == "127.0.0.1":
+        with suppress(ConfigurationError):  # a machine without IPv6
+            bind("::1", port, setting).close()
 
 
 def _explain(error: OSError, host: str, port: int, setting: str) -> AddressTakenError | ConfigurationError:

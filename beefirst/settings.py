@@ -53,13 +53,20 @@ def _hosts_and_ports(options: dict[str, str]) -> str:
 
 def _is_database_url(url: SecretStr) -> DatabaseUrl:
     text = url.get_secret_value()
-    try:
-        conninfo_to_dict(text)
-    except ProgrammingError:
-        text = ""
-    if not text.startswith(("postgresql://", "postgres://")):
+    if not text.startswith(("postgresql://", "postgres://")) or not _is_parsed_as_meant(text):
         raise ValueError("a PostgreSQL URL such as postgresql://user:password@host:5432/name")
     return DatabaseUrl(text)
+
+
+def _is_parsed_as_meant(url: str) -> bool:
+    """Tell whether no part of a password that was not percent-encoded has become a port, a host or a name."""
+    try:
+        options = conninfo_to_dict(url)
+    except ProgrammingError:
+        return False
+    ports = str(options.get("port", "")).split(",")
+    names = "".join(str(options.get(name, "")) for name in ("user", "host", "dbname"))
+    return all(port.isdigit() or not port for port in ports) and "@" not in names
 
 
 def _upper(value: Any) -> Any:
@@ -95,6 +102,10 @@ class _Environment(BaseSettings):
             raise ConfigurationError(_one_line(cls, error)) from None
         except UnicodeDecodeError:
             raise ConfigurationError("The file .env is not UTF-8 text: save it as UTF-8.") from None
+        except OSError as error:
+            raise ConfigurationError(
+                f"The file .env cannot be read ({error.strerror}): allow it, or remove it."
+            ) from None
 
 
 class Settings(_Environment):
@@ -173,7 +184,7 @@ def _complaint(settings: type[BaseSettings], problem: Mapping[str, Any]) -> str:
     name = str(problem["loc"][0])
     secret = settings.model_fields[name].annotation in (DatabaseUrl, SecretStr)
     value = (
-        "cannot be read as one (it is not shown, since it may hold a password)"
+        "cannot be read as one (is the password percent-encoded? The value is not shown)"
         if secret
         else f"is {problem['input']!r}"
     )

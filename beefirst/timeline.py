@@ -35,10 +35,11 @@ class StartupTimeline:
 
     started_at: float = field(default_factory=lambda: time.time() - process_age())
     phases: list[Phase] = field(default_factory=list)
+    _began: float = field(default_factory=lambda: time.monotonic() - process_age(), repr=False)
 
     def finish(self, name: str) -> None:
         """End the current phase under this name; the next one begins."""
-        self.phases.append(Phase(name, time.time() - self.started_at - self.seconds))
+        self.phases.append(Phase(name, time.monotonic() - self._began - self.seconds))
 
     @property
     def seconds(self) -> float:

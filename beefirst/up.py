@@ -11,9 +11,9 @@ from types import FrameType
 from typing import NoReturn
 
 from beefirst.database.embedded import EmbeddedServer
-from beefirst.errors import ProcessError
+from beefirst.errors import ConfigurationError, ProcessError
 from beefirst.folders import data_folder
-from beefirst.ports import bind
+from beefirst.ports import refuse_taken
 from beefirst.processes import Service
 from beefirst.seat.jupyterlab import choose_token, link
 from beefirst.settings import DatabaseUrl, SeatSettings, Settings
@@ -40,10 +40,15 @@ def run(*, ephemeral: bool) -> None:
     started = time.monotonic()
     settings, seat = Settings.load(), SeatSettings.load()
     token = choose_token(seat)
+    named = "database_url" in settings.model_fields_set
+    if named and ephemeral:
+        raise ConfigurationError(
+            "DATABASE_URL names a database that is not thrown away: unset it, or leave --ephemeral out."
+        )
     with _signals_as_exceptions(), ExitStack() as running:
         try:
             _refuse_taken_ports(seat)
-            server = None if "database_url" in settings.model_fields_set else _start_server(seat, ephemeral)
+            server = None if named else _start_server(seat, ephemeral)
             if server:
                 running.callback(server.stop)
             url = DatabaseUrl(server.url) if server else settings.database_url
@@ -72,8 +77,8 @@ def _signals_as_exceptions() -> Iterator[None]:
 
 
 def _refuse_taken_ports(seat: SeatSettings) -> None:
-    bind(seat.bind_address, seat.api_port, "API_PORT").close()
-    bind(seat.bind_address, seat.notebook_port, "NOTEBOOK_PORT").close()
+    refuse_taken(seat.bind_address, seat.api_port, "API_PORT")
+    refuse_taken(seat.bind_address, seat.notebook_port, "NOTEBOOK_PORT")
 
 
 def _start_server(seat: SeatSettings, ephemeral: bool) -> EmbeddedServer:

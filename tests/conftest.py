@@ -33,6 +33,8 @@ def role(database: ScratchDatabase) -> Iterator[str]:
     """A role that may log in to the database with the password SECRET, and nothing else."""
     name = sql.Identifier(f"{database.name}_role")
     with database.connect() as owner:
+        # Since PostgreSQL 16 who creates a role may do as that role only if it asks for it.
+        owner.execute("SET createrole_self_grant = 'set, inherit'")
         owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(name, SECRET))
         yield f"{database.name}_role"
         owner.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(name))

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -15,14 +16,14 @@ from typing import IO, Self
 import psycopg
 
 from beefirst.database.server_package import Account, choose_account, find_package, provide_programs
-from beefirst.errors import ConfigurationError, EmbeddedServerError
-from beefirst.ports import bind, free_port
+from beefirst.errors import EmbeddedServerError
+from beefirst.ports import free_port, refuse_taken
 
 MAJOR = "16"
 READY_SECONDS = 30
 # The server kills its own children 5 seconds after SIGQUIT: one more second, and none is left behind.
 STOP_STEPS = ((signal.SIGINT, 10), (signal.SIGQUIT, 6), (signal.SIGKILL, 5))
-CLUSTER = ("--username=beefirst", "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale")
+CLUSTER = ("--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale")
 SERVER = (
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
@@ -30,6 +31,7 @@ SERVER = (
     # The DETAIL of a refused row would put an address and its hash into the log.
     "log_error_verbosity=terse",
 )
+CREATE_ROLE = b"CREATE ROLE beefirst LOGIN CREATEDB CREATEROLE PASSWORD 'beefirst'\n"
 FORGETFUL = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 GRAVE = ("error:", "FATAL:", "PANIC:")
 LOCK_FILE_EXISTS = "F0001"
@@ -80,7 +82,7 @@ class EmbeddedServer:
 
     @classmethod
     def _start(cls, folder: Path, port: int, resources: ExitStack, *, keep: bool) -> Self:
-        _check_port(port)
+        refuse_taken("127.0.0.1", port, "DB_PORT")
         package, data, log = find_package(), folder / f"postgresql-{MAJOR}", folder / f"postgresql-{MAJOR}.log"
         _make_folder(folder)
         resources.enter_context(_lock(folder))
@@ -115,13 +117,6 @@ def _one_line_complaints() -> Iterator[None]:
     except (OSError, subprocess.SubprocessError, psycopg.Error) as error:
         reason = str(error).partition("\n")[0]
         raise EmbeddedServerError(f"The embedded PostgreSQL cannot be used: {reason}: {ELSEWHERE}.") from error
-
-
-def _check_port(port: int) -> None:
-    bind("127.0.0.1", port, "DB_PORT").close()
-    # `localhost` leads to ::1 first: a listener there would be taken for ours.
-    with suppress(ConfigurationError):
-        bind("::1", port, "DB_PORT").close()
 
 
 def _mode() -> int:
@@ -174,13 +169,17 @@ def _create_data(data: Path, binaries: Path, account: Account, options: tuple[st
 def _initdb(workshop: Path, binaries: Path, account: Account, options: tuple[str, ...]) -> Path:
     data, password = workshop / "data", workshop / "password"
     password.touch(mode=0o600)
-    password.write_text("beefirst")
+    # Nobody knows the superuser's password: who is a superuser can run programs as the server's account.
+    password.write_text(secrets.token_hex())
     if account.user is not None:
         for path in (workshop, password):
             shutil.chown(path, account.user, account.group)
     status, output = account.run(binaries / "initdb", *CLUSTER, f"--pgdata={data}", f"--pwfile={password}", *options)
     if status != 0:
         raise EmbeddedServerError(f"initdb could not make {data}: {_complaint(output)}")
+    status, output = account.run(binaries / "postgres", "--single", "-D", data, "postgres", standard_input=CREATE_ROLE)
+    if status != 0:
+        raise EmbeddedServerError(f"PostgreSQL could not make its role in {data}: {_complaint(output)}")
     return data
 
 

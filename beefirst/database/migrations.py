@@ -188,9 +188,7 @@ async def _apply(connection: AsyncConnection[Any], migration: Migration) -> None
     try:
         async with connection.transaction():
             started = perf_counter()
-            await connection.execute(migration.sql.encode())
-            if connection.info.transaction_status != TransactionStatus.INTRANS:
-                raise MigrationError(f"{migration.name} ends its own transaction: take BEGIN and COMMIT out of it.")
+            await _execute(connection, migration)
             milliseconds = (perf_counter() - started) * 1000
             await connection.execute(
                 INSERT_HISTORY, {**vars(migration), "sha256": migration.sha256, "milliseconds": milliseconds}
@@ -201,6 +199,15 @@ async def _apply(connection: AsyncConnection[Any], migration: Migration) -> None
         if connection.closed:
             raise
         raise MigrationError(_explain_failure(migration, error)) from None
+
+
+async def _execute(connection: AsyncConnection[Any], migration: Migration) -> None:
+    try:
+        await connection.execute(migration.sql.encode())
+    finally:
+        # After an error inside our transaction the status is INERROR, and what the file did is undone.
+        if connection.info.transaction_status == TransactionStatus.IDLE:
+            raise MigrationError(f"{migration.name} ends its own transaction: take BEGIN and COMMIT out of it.")
 
 
 def _no_right(connection: AsyncConnection[Any], error: DatabaseError) -> DatabaseRefusedError:

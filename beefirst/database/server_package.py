@@ -25,11 +25,13 @@ class Account(NamedTuple):
     user: int | None = None
     group: int | None = None
 
-    def start(self, command: Sequence[str | Path], output: int | IO[bytes]) -> subprocess.Popen[bytes]:
+    def start(
+        self, command: Sequence[str | Path], output: int | IO[bytes], standard_input: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
         """Start a program as this account, to end with this process; `output` takes all that it writes."""
         return subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=standard_input,
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd="/",
@@ -42,11 +44,11 @@ class Account(NamedTuple):
             preexec_fn=end_with_parent(signal.SIGINT),
         )
 
-    def run(self, *command: str | Path) -> tuple[int, bytes]:
+    def run(self, *command: str | Path, standard_input: bytes = b"") -> tuple[int, bytes]:
         """Run a program to its end and return its exit status and all that it wrote."""
-        with self.start(command, subprocess.PIPE) as process:
+        with self.start(command, subprocess.PIPE, subprocess.PIPE) as process:
             try:
-                output = process.communicate()[0]
+                output = process.communicate(standard_input)[0]
             finally:
                 process.kill()
         return process.returncode, output

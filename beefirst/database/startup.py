@@ -101,6 +101,11 @@ async def use_database(settings: Settings, action: Action[Result]) -> Result:
             return await _try_once(settings, action, max(1.0, deadline - monotonic()))
         except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
             reason = _judge(settings.database_url, error)
+        except psycopg.Error as error:
+            what = error.diag.message_primary or "a parameter of the URL is not what PostgreSQL takes"
+            raise DatabaseRefusedError(
+                f"The database {settings.database_url} refused: {what}. Let its owner mend it, or set DATABASE_URL."
+            ) from None
         if monotonic() + pause > deadline:
             raise DatabaseUnavailableError(
                 f"The database {settings.database_url} was not to be had within "

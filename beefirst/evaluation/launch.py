@@ -4,6 +4,7 @@ import atexit
 import os
 import signal
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -47,7 +48,10 @@ class RunningApi:
     Attributes:
         url: where it answers.
         database_url: as given.
+        seconds_until_ready: from the start of the process to the first answer that says ready, by this process's clock.
     """
+
+    seconds_until_ready: float
 
     def __init__(self, database_url: str, dotenv: str = "", code: Path | None = None, **settings: Any) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="beefirst-api-")
@@ -61,6 +65,7 @@ class RunningApi:
         environment |= {name.upper(): str(value) for name, value in settings.items()}
         if code:
             environment["PYTHONPATH"] = str(code)
+        self._began = time.monotonic()
         with self._log.open("wb") as log:
             self._service = Service("The API", ["api"], environment, f"{self.url}/health/ready", folder, log)
         atexit.register(self.stop)
@@ -73,6 +78,7 @@ class RunningApi:
         """
         try:
             self._service.wait_until_ready(seconds)
+            self.seconds_until_ready = time.monotonic() - self._began
         except ProcessError as error:
             last = (self.log().strip().splitlines() or ["it said nothing"])[-1]
             self.stop()

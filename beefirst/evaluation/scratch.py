@@ -3,31 +3,45 @@
 import atexit
 import os
 import secrets
+from contextlib import suppress
 from functools import cache
 from types import TracebackType
 from typing import Any, LiteralString, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import psycopg
 from psycopg import Connection, sql
+from psycopg.conninfo import conninfo_to_dict
 
 from beefirst.database.embedded import EmbeddedServer
 from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
-from beefirst.settings import DatabaseUrl
+from beefirst.settings import DatabaseUrl, Settings
 
 PREFIX = "beefirst_scratch_"
 ABANDONED = """
     SELECT datname
       FROM pg_database
      WHERE datname LIKE 'beefirst\\_scratch\\_%'
+       AND pg_has_role(datdba, 'USAGE')
        AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = pg_database.datname)
 """
+
+
+def configured_url() -> str | None:
+    """Return DATABASE_URL, password included, or None where it is not set.
+
+    Raises:
+        ConfigurationError: it is no URL of PostgreSQL; the message does not hold it.
+    """
+    if "DATABASE_URL" not in os.environ:
+        return None
+    return Settings.load(database_url=os.environ["DATABASE_URL"]).database_url.get_secret_value() or None
 
 
 @cache
 def server_url() -> str:
     """Return the URL of the server for experiments: DATABASE_URL, or an embedded one that ends with this process."""
-    if configured := os.environ.get("DATABASE_URL"):
+    if configured := configured_url():
         return configured
     server = EmbeddedServer.start_ephemeral()
     atexit.register(server.stop)
@@ -42,12 +56,25 @@ def connect(url: str, **parameters: Any) -> Connection[Any]:
     """
     try:
         return psycopg.connect(url, autocommit=True, connect_timeout=5, **parameters)
-    except psycopg.OperationalError as error:
-        reason = str(error).splitlines()[0].rpartition("failed: ")[2]
+    except psycopg.Error as error:
+        reason = str(error).partition("\n")[0].rpartition("failed: ")[2]
         raise DatabaseUnavailableError(
             f"The database {DatabaseUrl(url)} does not answer ({reason}): bring it up with `docker compose up` or "
             "`python -m beefirst up`, or set DATABASE_URL to one that runs."
         ) from None
+
+
+def on_database(url: str, name: str) -> str:
+    """Return the URL of another database on the same server.
+
+    Args:
+        url: any URL that libpq takes: with a host, with a socket, or with everything behind the question mark.
+        name: of the other database.
+    """
+    parts = urlsplit(url)
+    if parts.netloc and "dbname=" not in parts.query:
+        return parts._replace(path=f"/{name}").geturl()
+    return "postgresql:///?" + urlencode(conninfo_to_dict(url) | {"dbname": name}, quote_via=quote)
 
 
 class ScratchDatabase:
@@ -61,7 +88,7 @@ class ScratchDatabase:
     def __init__(self, server: str | None = None) -> None:
         server = server or server_url()
         self.name = PREFIX + secrets.token_hex(6)
-        self.url = urlsplit(server)._replace(path=f"/{self.name}").geturl()
+        self.url = on_database(server, self.name)
         # While this connection lives, its name tells other notebooks that the database is not abandoned.
         self._keeper = connect(server, application_name=self.name)
         self._drop_abandoned()
@@ -80,17 +107,18 @@ class ScratchDatabase:
 
     def drop(self) -> None:
         """Drop the database, whoever is still connected to it; doing so again does nothing."""
-        if not self._keeper.closed:
-            self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)
-            self._keeper.close()
-            atexit.unregister(self.drop)
+        with suppress(psycopg.OperationalError), self._keeper:  # a server that is gone took the database along
+            if not self._keeper.closed:
+                self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)
+        atexit.unregister(self.drop)
 
     def _run(self, statement: LiteralString, name: str) -> None:
         self._keeper.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
     def _drop_abandoned(self) -> None:
         for (name,) in self._keeper.execute(ABANDONED).fetchall():
-            self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+            with suppress(psycopg.Error):  # another notebook may be dropping it, too
+                self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
     def __enter__(self) -> Self:
         return self

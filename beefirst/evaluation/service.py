@@ -3,7 +3,7 @@
 import atexit
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 from psycopg import Connection
 
-from beefirst.errors import ProcessError
+from beefirst.errors import DatabaseUnavailableError, ProcessError
 from beefirst.evaluation.launch import fetch, start_api
-from beefirst.evaluation.scratch import ScratchDatabase, connect
+from beefirst.evaluation.scratch import ScratchDatabase, configured_url, connect
 from beefirst.processes import answers
 from beefirst.settings import SeatSettings
 from beefirst.timeline import process_age
@@ -41,7 +41,7 @@ class RunningService:
 
     api_url: str
     browser_url: str
-    database_url: str
+    database_url: str = field(repr=False)
     way: str
 
     def connect(self, *, read_only: bool = True) -> Connection[Any]:
@@ -65,9 +65,9 @@ def find_service() -> RunningService:
         ProcessError: API_URL is set and nothing answers there.
         DatabaseUnavailableError: DATABASE_URL is set and nothing answers there.
     """
-    api_url, database_url = os.environ.get("API_URL"), os.environ.get("DATABASE_URL")
+    api_url, database_url = os.environ.get("API_URL"), configured_url()
     if database_url:
-        connect(database_url).close()
+        _wait_for_database(database_url)
     if not api_url or not database_url:
         return _start_own()
     _wait_for(api_url)
@@ -82,6 +82,17 @@ def _start_own() -> RunningService:
     api = start_api(database.url)
     atexit.register(api.stop)
     return RunningService(api.url, api.url, database.url, OWN)
+
+
+def _wait_for_database(url: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return connect(url).close()
+        except DatabaseUnavailableError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
 
 
 def _wait_for(api_url: str) -> None:
