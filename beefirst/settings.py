@@ -29,16 +29,15 @@ def mask_password(url: str) -> str:
         url: anything that libpq takes for a connection string.
 
     Returns:
-        The target, with the parameters that a reader may need; a remark where libpq cannot parse `url`.
+        The target, with the parameters that a reader may need; a remark where `url` cannot be read as meant.
     """
-    try:
-        options = {
-            option.keyword.decode(): option.val.decode()
-            for option in Conninfo.parse(url.encode())
-            if option.val is not None and option.dispchar != b"*"
-        }
-    except Exception:
+    if not _is_parsed_as_meant(url):
         return "(not a PostgreSQL URL)"
+    options = {
+        option.keyword.decode(): option.val.decode()
+        for option in Conninfo.parse(url.encode())
+        if option.val is not None and option.dispchar != b"*"
+    }
     user, name = options.pop("user", ""), options.pop("dbname", "")
     where = "" if options.get("host", "").startswith("/") else _hosts_and_ports(options)
     rest = "&".join(f"{key}={value}" for key, value in options.items())

@@ -317,12 +317,14 @@ def test_a_request_in_flight_is_finished_before_the_process_ends(
         api.get("/health/live")
 
 
-def test_a_start_that_waits_for_its_database_can_be_stopped() -> None:
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_start_that_waits_for_its_database_can_be_stopped(stop: signal.Signals) -> None:
     with RunningApi(f"postgresql://beefirst:unused@127.0.0.1:{free_port()}/beefirst") as api:
         wait_until(lambda: "waiting for the database" in api.log())
-        api.send_signal(signal.SIGTERM)
+        api.send_signal(stop)
 
-        assert api.wait_for_end(5) in (0, -signal.SIGTERM)
+        assert api.wait_for_end(5) in (-signal.SIGTERM, 128 + signal.SIGINT)
+        assert "Traceback" not in api.log()
 
 
 def test_uvicorn_starts_it_as_well(database: ScratchDatabase) -> None:

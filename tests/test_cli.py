@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from beefirst.evaluation.scratch import ScratchDatabase
 from beefirst.folders import MIGRATIONS, NOTEBOOKS
 from beefirst.ports import free_port
-from tests.conftest import SECRET, Run
+from tests.conftest import SECRET, Run, change_url
 
 FILES = sorted(path.name for path in MIGRATIONS.glob("*.sql"))
 
@@ -59,3 +61,44 @@ def test_help_names_every_command(beefirst: Run) -> None:
 
 def test_an_unknown_command_is_refused(beefirst: Run) -> None:
     assert beefirst("down").returncode == 2
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["CREATE TABLE schema_migrations (version TEXT, dirty BOOL)", "CREATE TABLE schema_migrations (version INT)"],
+)
+def test_a_history_of_another_program_gets_one_line(beefirst: Run, database: ScratchDatabase, table: str) -> None:
+    with database.connect() as connection:
+        connection.execute(table.encode())
+
+    result = beefirst("migrate", DATABASE_URL=database.url)
+
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "does not exist" in result.stderr
+
+
+def test_a_role_that_may_not_read_the_history_gets_one_line(
+    beefirst: Run, database: ScratchDatabase, role: str
+) -> None:
+    beefirst("migrate", DATABASE_URL=database.url)
+
+    result = beefirst("migrate", "--status", DATABASE_URL=change_url(database.url, user=role, password=SECRET))
+
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "permission denied for table schema_migrations" in result.stderr
+
+
+def test_a_parameter_of_the_url_that_is_wrong_gets_one_line(beefirst: Run, database: ScratchDatabase) -> None:
+    result = beefirst("migrate", DATABASE_URL=f"{database.url}?connect_timeout=abc")
+
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_throw_away_database_and_a_named_one_are_not_taken_together(beefirst: Run, database: ScratchDatabase) -> None:
+    result = beefirst("up", "--ephemeral", DATABASE_URL=database.url)
+
+    assert result.returncode == 1
+    assert "unset it, or leave --ephemeral out" in result.stderr

@@ -137,22 +137,33 @@ def test_without_the_right_password_nobody_gets_in(server: EmbeddedServer, login
 
 
 def test_it_listens_on_loopback_and_nowhere_else(server: EmbeddedServer) -> None:
-    rows = execute(
-        server,
-        "SELECT setting FROM pg_settings WHERE name IN ('listen_addresses', 'unix_socket_directories') ORDER BY name",
-    )
+    port = int(server.url.rpartition(":")[2].partition("/")[0])
+    lines = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
+    listening = [words[1] for words in lines if words[3] == "0A" and words[1].endswith(f":{port:04X}")]
 
-    assert rows == [("127.0.0.1",), ("",)]
+    assert listening == [f"0100007F:{port:04X}"]
 
 
-def test_passwords_are_kept_as_scram_and_text_as_utf8_in_no_particular_locale(server: EmbeddedServer) -> None:
-    secret = execute(server, "SELECT left(rolpassword, 13) FROM pg_authid WHERE rolname = 'beefirst'")
+def test_it_asks_for_the_password_with_scram(server: EmbeddedServer) -> None:
+    with psycopg.connect(server.url, require_auth="scram-sha-256") as connection:
+        assert connection.execute("SELECT current_user").fetchone() == ("beefirst",)
+
+
+def test_text_is_utf8_in_no_particular_locale(server: EmbeddedServer) -> None:
     words = execute(
         server,
         "SELECT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database WHERE datname = 'beefirst'",
     )
 
-    assert (secret, words) == ([("SCRAM-SHA-256",)], [("UTF8", "C", "C")])
+    assert words == [("UTF8", "C", "C")]
+
+
+@pytest.mark.parametrize("harm", ["COPY (SELECT 1) TO PROGRAM 'id'", "SELECT pg_read_file('PG_VERSION')"])
+def test_the_password_that_everybody_knows_lets_nobody_run_programs_or_read_files(
+    server: EmbeddedServer, harm: str
+) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        execute(server, harm)
 
 
 def test_the_log_of_a_refused_row_does_not_hold_the_row(server: EmbeddedServer) -> None:

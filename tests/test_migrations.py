@@ -116,8 +116,9 @@ def test_a_repaired_file_is_applied_after_its_failure(database: ScratchDatabase,
     assert [row.name for row in history] == ["001_a.sql"]
 
 
-def test_a_file_that_ends_its_own_transaction_is_refused(database: ScratchDatabase, tmp_path: Path) -> None:
-    files = write(tmp_path, _001_a="CREATE TABLE a (id INT); COMMIT;")
+@pytest.mark.parametrize("then", ["", "SELECT nothing"])
+def test_a_file_that_ends_its_own_transaction_is_refused(database: ScratchDatabase, tmp_path: Path, then: str) -> None:
+    files = write(tmp_path, _001_a=f"CREATE TABLE a (id INT); COMMIT; {then}")
 
     with pytest.raises(MigrationError, match="take BEGIN and COMMIT out of it"):
         apply(database.url, files)

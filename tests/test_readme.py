@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,6 +57,7 @@ def test_a_command_works_as_it_stands(command: str, api: RunningApi, psql: str, 
         "--output-file requirements.txt": f"--output-file {tmp_path / 'requirements.txt'}",
     }.items():
         command = command.replace(written, here)
+    shutil.copy(CHECKOUT / "requirements.txt", tmp_path)
     path = f"{Path(sys.executable).parent}:{Path(psql).parent}:{os.environ['PATH']}"
     result = subprocess.run(
         command,
@@ -70,6 +72,11 @@ def test_a_command_works_as_it_stands(command: str, api: RunningApi, psql: str, 
 
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip()
+    assert pins(tmp_path) == pins(CHECKOUT)
+
+
+def pins(folder: Path) -> list[str]:
+    return [line for line in (folder / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
 
 
 def rows(heading: str) -> list[list[str]]:

@@ -129,7 +129,16 @@ def test_a_database_url_shows_itself_without_its_password(url: str, shown: str) 
 
 
 @pytest.mark.parametrize(
-    "url", [f"mysql://u:{SECRET}@h/db", f"postgresql://u:{SECRET}%zz@h/db", f"host=h password={SECRET}", SECRET]
+    "url",
+    [
+        f"mysql://u:{SECRET}@h/db",
+        f"postgresql://u:{SECRET}%zz@h/db",
+        f"host=h password={SECRET}",
+        SECRET,
+        f"postgresql://u:s3/{SECRET}@h:1/db",
+        f"postgresql://u:s3@{SECRET}@h:1/db",
+        f"postgresql://u:{SECRET}/s3@h:1/db",
+    ],
 )
 def test_a_database_url_that_cannot_be_read_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^DATABASE_URL must be a PostgreSQL URL such as ") as refusal:

@@ -33,6 +33,7 @@ class Ready(BaseModel):
     status: Literal["ready", "unavailable"] = Field(examples=["ready"])
     database: str = Field(examples=["PostgreSQL 16.14"])
     migrations: str = Field(examples=["001_create_registrations.sql"])
+    connection: int | None = Field(description="The server process that answered, as in pg_stat_activity")
 
 
 class StartupPhase(BaseModel):
@@ -77,6 +78,7 @@ class Readiness:
             async with self._pool.connection(timeout=0.8 * PATIENCE_SECONDS) as connection:
                 history = await fetch_history(connection)
                 version = connection.info.parameter_status("server_version") or ""
+                pid = connection.info.backend_pid
         except psycopg.Error as error:
             log.debug("not ready: %s", error)
             return _unavailable("no connection")
@@ -86,11 +88,11 @@ class Readiness:
         missing = [file.name for file in self._migrations if (file.version, file.sha256) not in applied]
         if missing:
             return _unavailable(server, f"{missing[0]} is not applied")
-        return Ready(status="ready", database=server, migrations=history[-1].name)
+        return Ready(status="ready", database=server, migrations=history[-1].name, connection=pid)
 
 
 def _unavailable(database: str, migrations: str = "unknown") -> Ready:
-    return Ready(status="unavailable", database=database, migrations=migrations)
+    return Ready(status="unavailable", database=database, migrations=migrations, connection=None)
 
 
 def _readiness(request: Request) -> Readiness:

@@ -32,6 +32,9 @@ HISTORY = """
       FROM schema_migrations
      ORDER BY version
 """
+BACKENDS = """
+    SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = %(program)s
+"""
 CONNECTIONS = """
     SELECT application_name, count(*) AS connections, coalesce(host(min(client_addr)), 'socket') AS "from",
            min(backend_start)::timestamptz(0) AS since
@@ -73,6 +76,11 @@ def history(connection: Connection[Any]) -> pd.DataFrame:
 def connections(connection: Connection[Any]) -> pd.DataFrame:
     """Return who is connected to this database, by application_name."""
     return query(connection, CONNECTIONS)
+
+
+def backends(connection: Connection[Any], program: str) -> list[int]:
+    """Return the server processes that serve a program's connections to this very database."""
+    return [int(pid) for pid in query(connection, BACKENDS, program=program)["pid"]]
 
 
 def wait_for_connections(connection: Connection[Any], program: str, count: int, seconds: float = 10) -> int:

@@ -49,15 +49,29 @@ def hardening(file: Path = FILE) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
-def is_hardened(file: Path = FILE) -> bool:
-    """Tell whether every service drops all capabilities, has a read-only root, no new privileges and a memory limit."""
-    frame = hardening(file)
-    return bool(
-        (frame["read-only root"] == "yes").all()
-        and (frame["capabilities dropped"] == "ALL").all()
-        and (frame["no new privileges"] == "yes").all()
-        and (frame["memory limit"] != "no").all()
-    )
+NEEDED_CAPABILITIES = {"db": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}}
+"""What a service gets back: the database's entry point hands its volume and itself to the account postgres."""
+
+
+def excessive_rights(file: Path = FILE) -> list[str]:
+    """Return each right that the compose file gives and no service needs, as `service: right`."""
+    return [f"{name}: {right}" for name, service in read_services(file).items() for right in _excess(name, service)]
+
+
+def _excess(name: str, service: dict[str, Any]) -> list[str]:
+    found = {
+        "a writable root": not service.get("read_only"),
+        "capabilities by default": service.get("cap_drop") != ["ALL"],
+        "new privileges": "no-new-privileges:true" not in service.get("security_opt", ()),
+        "memory without end": "mem_limit" not in service,
+        "privileged": bool(service.get("privileged")),
+        "the user root": str(service.get("user", "")).partition(":")[0] in ("root", "0"),
+        "Docker's socket": "docker.sock" in str(service.get("volumes", "")),
+        **{f"the host's {kind}": service.get(kind) == "host" for kind in ("pid", "ipc", "network_mode", "userns_mode")},
+        **{f"the device {device}": True for device in service.get("devices", ())},
+        **dict.fromkeys(set(service.get("cap_add", ())) - NEEDED_CAPABILITIES.get(name, set()), True),
+    }
+    return [right for right, given in found.items() if given]
 
 
 def published_ports(file: Path = FILE) -> dict[str, int]:

@@ -88,32 +88,44 @@ def snapshot(database: ScratchDatabase) -> tuple[list[object], list[object]]:
         return query(connection, TABLES).to_numpy().tolist(), query(connection, APPLIED).to_numpy().tolist()
 
 
-CHANGES: dict[str, Callable[[Release], object]] = {
-    "an applied file was edited": lambda release: release.file(1).write_text("SELECT 1"),
-    "an applied file is missing": lambda release: release.file(release.newest - 1).unlink(),
-    "a file is misnamed": lambda release: (release.migrations / "4 add_table.sql").write_text("SELECT 1"),
-    "two files share a number": lambda release: (release.migrations / "001_twin.sql").write_text("SELECT 1"),
-    "the database is ahead": lambda release: release.file(release.newest).unlink(),
+CHANGES: dict[str, tuple[Callable[[Release], object], str]] = {
+    "an applied file was edited": (
+        lambda release: release.file(1).write_text("SELECT 1"),
+        "001_create_registrations.sql has changed since it was applied",
+    ),
+    "an applied file is missing": (lambda release: release.file(release.newest - 1).unlink(), "is missing before"),
+    "a file is misnamed": (
+        lambda release: (release.migrations / "4 add_table.sql").write_text("SELECT 1"),
+        "4 add_table.sql",
+    ),
+    "two files share a number": (
+        lambda release: (release.migrations / "001_twin.sql").write_text("SELECT 1"),
+        "Two migrations have the number 001",
+    ),
+    "the database is ahead": (lambda release: release.file(release.newest).unlink(), "The database is ahead"),
 }
+"""What can be wrong with the files: how to make it so, and the words that the refusal must hold."""
 
 
 def refusals() -> pd.DataFrame:
     """Start releases whose migrations do not fit the database's history.
 
     Returns:
-        The columns what is wrong, what the start says, database unchanged (`yes` or `NO`).
+        The columns what is wrong, what the start says, result: `refused` where that is one line which names the
+        trouble and the database is unchanged, else `FAIL`.
     """
     rows = []
     with ScratchDatabase() as database:
         with Release(extra=2) as release, release.start(database) as api:
             api.wait_until_ready()
         before = snapshot(database)
-        for what, change in CHANGES.items():
+        for what, (change, words) in CHANGES.items():
             with Release(extra=2) as release:
                 change(release)
                 said = release.refusal(database)
-            rows.append((what, said, "yes" if snapshot(database) == before else "NO"))
-    return pd.DataFrame(rows, columns=["what is wrong", "what the start says", "database unchanged"])
+            as_due = words in said and "\n" not in said and snapshot(database) == before
+            rows.append((what, said, "refused" if as_due else "FAIL"))
+    return pd.DataFrame(rows, columns=["what is wrong", "what the start says", "result"])
 
 
 def fail_half_way() -> tuple[str, pd.DataFrame]:

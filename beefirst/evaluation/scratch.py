@@ -33,9 +33,8 @@ def configured_url() -> str | None:
     Raises:
         ConfigurationError: it is no URL of PostgreSQL; the message does not hold it.
     """
-    if "DATABASE_URL" not in os.environ:
-        return None
-    return Settings.load(database_url=os.environ["DATABASE_URL"]).database_url.get_secret_value() or None
+    configured = os.environ.get("DATABASE_URL")
+    return Settings.load(database_url=configured).database_url.get_secret_value() if configured else None
 
 
 @cache
@@ -96,6 +95,7 @@ class ScratchDatabase:
             self._run("CREATE DATABASE {}", self.name)
         except psycopg.errors.InsufficientPrivilege:
             role = self._keeper.info.user
+            self._keeper.close()
             raise DatabaseRefusedError(
                 f"The role {role} may not create databases: run ALTER ROLE {role} CREATEDB as an administrator."
             ) from None
