@@ -114,7 +114,11 @@ def _wait_until_ready(services: list[Service]) -> None:
 def _table(seat: SeatSettings, url: DatabaseUrl, server: EmbeddedServer | None, token: str, seconds: float) -> str:
     rows = [
         ("PostgreSQL", str(url)),
-        *([("  look inside", f"{shutil.which('psql') or server.psql} {url}")] if server else []),
+        *(
+            [("  look inside", f"{shutil.which('psql') or server.psql} {url}  (the README names the password)")]
+            if server
+            else []
+        ),
         ("API", f"{seat.browser_url(seat.api_port)}/docs"),
         ("JupyterLab", link(seat, token)),
     ]

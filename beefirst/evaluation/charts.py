@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from beefirst.evaluation.criteria import START_BUDGET_SECONDS
-from beefirst.evaluation.looks import BLUE, GREY, PHASE_COLOURS, RED
+from beefirst.evaluation.looks import BLUE, PHASE_COLOURS, RED
 
 DOTS_PER_INCH = 100
 
@@ -101,5 +101,4 @@ def timeline(events: pd.DataFrame) -> Chart:
     _bars(axes, list(events["program"]), list(events["began"]), list(events["ready"] - events["began"]), "{:.1f} s")
     if total > START_BUDGET_SECONDS / 3:
         axes.axvline(START_BUDGET_SECONDS, color=RED, linewidth=2)
-    axes.text(1, 1.02, f"budget {START_BUDGET_SECONDS} s", transform=axes.transAxes, ha="right", fontsize=9, color=GREY)
     return Chart(figure, finding)

@@ -55,7 +55,8 @@ def table(frame: pd.DataFrame) -> Shown:
 
 def _cell(value: Any) -> str:
     text = "" if value is None or value is pd.NA or value != value else str(value)
-    shown = escape(text).replace("\n", "<br>")
+    # On its own in a span, a dollar sign is no delimiter of mathematics to JupyterLab.
+    shown = escape(text).replace("\n", "<br>").replace("$", "<span>$</span>")
     if text.startswith("http") and " " not in text:
         shown = f'<a href="{shown}" target="_blank">{shown}</a>'
     if colour := WORDS.get(text):

@@ -108,7 +108,9 @@ def summarise(checks: list[Check]) -> tuple[str, str]:
 
 
 def _shown(word: str, sentence: str, checks: list[Check]) -> Shown:
-    rows = pd.DataFrame([asdict(check) for check in checks]).rename(columns={"key": "check", "milliseconds": "ms"})
+    rows = (
+        pd.DataFrame([asdict(check) for check in checks]).rename(columns={"key": "check"}).drop(columns="milliseconds")
+    )
     shown = table(rows)
     return Shown(banner(word, sentence) + shown._repr_html_(), f"{word}: {sentence}\n{shown!r}")
 
