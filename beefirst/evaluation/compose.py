@@ -1,5 +1,6 @@
 """docker-compose.yml as tables, and what the kernel says of the rights of this container."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -105,4 +106,6 @@ def _dockerfile(build: Any) -> str:
 
 
 def _words(test: Any) -> str:
-    return " ".join(test[1:]) if isinstance(test, list) else str(test)
+    text = " ".join(test[1:]) if isinstance(test, list) else str(test)
+    asked = re.search(r"http://[^']+", text)
+    return f"GET {asked[0]}" if asked else text.replace("$$", "$")
