@@ -14,7 +14,7 @@ class ConfigurationError(BeefirstError):
 
 
 class DatabaseUnavailableError(BeefirstError):
-    """The database did not answer before STARTUP_TIMEOUT_SECONDS ran out."""
+    """The database does not answer, or did not before STARTUP_TIMEOUT_SECONDS ran out."""
 
 
 class DatabaseRefusedError(BeefirstError):
@@ -35,3 +35,19 @@ class EmbeddedServerError(BeefirstError):
 
 class ProcessError(BeefirstError):
     """A process that beefirst started ended, or did not become ready, before its time limit."""
+
+
+class AddressRefusedError(BeefirstError, ValueError):
+    """An e-mail address is none, or one that cannot be stored in its one spelling."""
+
+
+class PasswordRefusedError(BeefirstError, ValueError):
+    """A password is too short, too long for bcrypt, or holds NUL."""
+
+
+class MailError(BeefirstError):
+    """A mail could not be delivered in three tries or within its time limit."""
+
+
+class OverloadedError(BeefirstError):
+    """More passwords wait to be hashed than could be served in time."""

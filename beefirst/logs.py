@@ -2,8 +2,25 @@
 
 import logging
 import logging.config
+from contextvars import ContextVar
 
 QUIET_PATHS = ("/health", "/metrics")
+
+EVENT_FIELDS = ("registration", "reason", "request")
+"""What an event may carry beside its name; never an address, a password, a hash or a code."""
+
+request_id: ContextVar[str] = ContextVar("request_id")
+"""The request that is being served, also while its mail is in flight."""
+
+
+class _RequestId(logging.Filter):
+    """Adds the id of the request to every record that is written on its behalf."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        if number := request_id.get(None):
+            record.request = number
+        return True
 
 
 class _QuietProbes(logging.Filter):
@@ -30,14 +47,20 @@ def configure_logging(level: str, style: str) -> None:
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "filters": {"quiet_probes": {"()": _QuietProbes}},
+            "filters": {"quiet_probes": {"()": _QuietProbes}, "request_id": {"()": _RequestId}},
             "formatters": {"text": _TEXT, "json": _JSON},
             "handlers": {
-                "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": style}
+                "stdout": {
+                    "class": "logging.StreamHandler",
+                    "stream": "ext://sys.stdout",
+                    "formatter": style,
+                    "filters": ["request_id"],
+                }
             },
             "root": {"level": level, "handlers": ["stdout"]},
             "loggers": {
                 "psycopg": {"level": chatter},
+                "beefirst.mail.console": {"level": "INFO"},  # the demo's mail must arrive at any LOG_LEVEL
                 "uvicorn": {"level": "WARNING" if level == "INFO" else level},
                 "uvicorn.access": {"level": level, "filters": ["quiet_probes"]},
             },
@@ -49,7 +72,8 @@ class _OneLine(logging.Formatter):
     """psycopg passes on libpq's messages, which have hints on lines of their own."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        return " ".join(super().formatMessage(record).split("\n"))
+        fields = [f'{name}="{getattr(record, name)}"' for name in EVENT_FIELDS if hasattr(record, name)]
+        return " ".join([*super().formatMessage(record).split("\n"), *fields])
 
 
 _TEXT = {"()": _OneLine, "fmt": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}

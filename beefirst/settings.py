@@ -1,7 +1,11 @@
 """Every setting of beefirst: its default, its rule, and the one line that says how a value breaks the rule."""
 
+import re
 from collections.abc import Mapping
+from email.errors import HeaderParseError
+from email.headerregistry import Address
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -12,6 +16,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from beefirst.errors import ConfigurationError
 
+DATABASE_URL_RULE = "a PostgreSQL URL such as postgresql://user:password@host:5432/name"
+MAIL_URL_RULE = "console:, or an SMTP server such as smtp://user:password@host:587 or smtps://host"
+MAIL_FROM_RULE = "an e-mail address such as noreply@example.com"
 DEFAULT_DATABASE_URL = "postgresql://beefirst:beefirst@localhost:5432/beefirst"
 
 
@@ -53,7 +60,7 @@ def _hosts_and_ports(options: dict[str, str]) -> str:
 def _is_database_url(url: SecretStr) -> DatabaseUrl:
     text = url.get_secret_value()
     if not text.startswith(("postgresql://", "postgres://")) or not _is_parsed_as_meant(text):
-        raise ValueError("a PostgreSQL URL such as postgresql://user:password@host:5432/name")
+        raise ValueError(DATABASE_URL_RULE)
     return DatabaseUrl(text)
 
 
@@ -66,6 +73,38 @@ def _is_parsed_as_meant(url: str) -> bool:
     ports = str(options.get("port", "")).split(",")
     names = "".join(str(options.get(name, "")) for name in ("user", "host", "dbname"))
     return all(port.isdigit() or not port for port in ports) and "@" not in names
+
+
+class MailUrl(SecretStr):
+    """`console:` or the URL of an SMTP server, which shows itself without its user and password."""
+
+    def _display(self) -> str:
+        scheme, separator, rest = self.get_secret_value().partition("//")
+        return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+def _is_mail_url(url: MailUrl) -> MailUrl:
+    text = url.get_secret_value()
+    if text == "console:":
+        return url
+    parts = urlsplit(text)
+    leads_to_a_server = parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0
+    if not leads_to_a_server or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(MAIL_URL_RULE)
+    if (parts.username is None) != (parts.password is None):
+        raise ValueError(MAIL_URL_RULE)
+    return url
+
+
+def _is_sender(address: str) -> str:
+    # Not registration's rule for an address: a sender need not be reachable, and by default is not.
+    try:
+        sender = Address(addr_spec=address)
+    except (HeaderParseError, ValueError, IndexError):
+        raise ValueError(MAIL_FROM_RULE) from None
+    if not (sender.username and sender.domain and re.fullmatch("[!-~]+", address)):
+        raise ValueError(MAIL_FROM_RULE)
+    return address
 
 
 def _upper(value: Any) -> Any:
@@ -110,13 +149,18 @@ class _Environment(BaseSettings):
 class Settings(_Environment):
     """What the API reads at its start."""
 
-    database_url: Annotated[DatabaseUrl, AfterValidator(_is_database_url)] = DatabaseUrl(DEFAULT_DATABASE_URL)
+    database_url: Annotated[DatabaseUrl, AfterValidator(_is_database_url)] = Field(
+        DatabaseUrl(DEFAULT_DATABASE_URL), description=DATABASE_URL_RULE
+    )
     ttl_seconds: int = Field(60, ge=1, le=3600)
     bcrypt_cost: int = Field(10, ge=10, le=16)
     max_attempts: int = Field(3, ge=1, le=10)
     pool_min_size: int = Field(2, ge=1, le=100)
     pool_max_size: int = Field(10, ge=1, le=100)
     startup_timeout_seconds: float = Field(60, gt=0, le=3600, allow_inf_nan=False)
+    sweep_interval_seconds: float = Field(1, gt=0, le=3600, allow_inf_nan=False)
+    mail_url: Annotated[MailUrl, AfterValidator(_is_mail_url)] = Field(MailUrl("console:"), description=MAIL_URL_RULE)
+    mail_from: Annotated[str, AfterValidator(_is_sender)] = Field("beefirst@localhost", description=MAIL_FROM_RULE)
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = "INFO"
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
 
@@ -162,8 +206,8 @@ def setting_rules(settings: type[BaseSettings]) -> Mapping[str, str]:
 
 
 def _rule(field: FieldInfo) -> str:
-    if field.annotation is DatabaseUrl:
-        return "a PostgreSQL URL such as postgresql://user:password@host:5432/name"
+    if field.description:
+        return field.description
     limits = {key: getattr(item, key) for item in field.metadata for key in ("ge", "gt", "le") if hasattr(item, key)}
     if limits:
         kind = "a whole number" if field.annotation is int else "a number"
@@ -181,7 +225,7 @@ def _complaint(settings: type[BaseSettings], problem: Mapping[str, Any]) -> str:
     if not problem["loc"]:
         return str(problem["msg"]).removeprefix("Value error, ")
     name = str(problem["loc"][0])
-    secret = settings.model_fields[name].annotation in (DatabaseUrl, SecretStr)
+    secret = settings.model_fields[name].annotation in (DatabaseUrl, MailUrl, SecretStr)
     value = (
         "cannot be read as one (is the password percent-encoded? The value is not shown)"
         if secret

@@ -1,19 +1,32 @@
 """The composition root: settings go in, a complete application comes out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
 
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
+from psycopg_pool import AsyncConnectionPool
 
-from beefirst.api import documentation, health
+from beefirst.api import documentation, health, metrics, registrations, sweeper
+from beefirst.api.body_limit import BodyLimit
+from beefirst.api.errors import install_error_handlers
+from beefirst.api.observer import Observer
 from beefirst.database.migrations import read_migrations
 from beefirst.database.pool import create_pool
+from beefirst.database.registrations import RegistrationStore
 from beefirst.database.startup import prepare_database
 from beefirst.folders import MIGRATIONS
+from beefirst.mail import Outbox, create_courier
+from beefirst.passwords import BcryptPasswords
+from beefirst.registration import Registration
 from beefirst.settings import Settings
 from beefirst.timeline import StartupTimeline
+
+GRACE_SECONDS = 8.0
+"""How long requests and mail in flight may take to finish after SIGTERM; Docker kills 10 seconds after it."""
 
 DESCRIPTION = """Claim an e-mail address with a password, receive a 4-digit code by e-mail, and activate the
 account with the code and the password."""
@@ -38,8 +51,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.timeline = StartupTimeline()
-    app.include_router(health.router)
-    app.include_router(documentation.router)
+    app.state.metrics = metrics.Metrics()
+    app.state.stopped_at = None
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Observer, metrics=app.state.metrics)
+    install_error_handlers(app)
+    for module in (registrations, health, metrics, documentation):
+        app.include_router(module.router)
     app.add_api_route("/", _lead_to_docs, include_in_schema=False)
     return app
 
@@ -54,7 +72,28 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.pool = pool
         app.state.readiness = health.Readiness(pool, migrations)
         timeline.finish("open pool")
+        async with _registration(app, pool):
+            yield
+
+
+@asynccontextmanager
+async def _registration(app: FastAPI, pool: AsyncConnectionPool) -> AsyncIterator[None]:
+    """Build what registers, and end it in the order in which nothing is lost: the mail before the pool."""
+    settings: Settings = app.state.settings
+    store = RegistrationStore(pool, settings.ttl_seconds, settings.max_attempts)
+    passwords = BcryptPasswords(settings.bcrypt_cost)
+    app.state.outbox = outbox = Outbox()
+    app.state.registration = rules = Registration(store, passwords, create_courier(settings))
+    sweeping = asyncio.create_task(
+        sweeper.Sweeper(rules, store, app.state.metrics, settings.sweep_interval_seconds).run()
+    )
+    try:
         yield
+    finally:
+        await sweeper.stop(sweeping)
+        since_signal = monotonic() - app.state.stopped_at if app.state.stopped_at else 0
+        await outbox.close(max(0, GRACE_SECONDS - since_signal))
+        passwords.close()
 
 
 async def _lead_to_docs() -> RedirectResponse:

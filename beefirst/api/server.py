@@ -4,18 +4,16 @@ import asyncio
 import logging
 import signal
 import socket
+from time import monotonic
 
 import uvicorn
 from fastapi import FastAPI
 
-from beefirst.api.main import create_app
+from beefirst.api.main import GRACE_SECONDS, create_app
 from beefirst.logs import configure_logging
 from beefirst.ports import bind
 from beefirst.settings import SeatSettings, Settings
 from beefirst.timeline import StartupTimeline
-
-GRACE_SECONDS = 8
-"""How long requests in flight may take to finish after SIGTERM; Docker kills 10 seconds after it."""
 
 log = logging.getLogger("beefirst.api")
 
@@ -39,7 +37,7 @@ def serve_api(settings: Settings, seat: SeatSettings) -> None:
             log_config=None,
             lifespan="off",
             ws="none",
-            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_graceful_shutdown=int(GRACE_SECONDS),
             server_header=False,
         )
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
@@ -47,7 +45,7 @@ def serve_api(settings: Settings, seat: SeatSettings) -> None:
 
 
 async def _serve(app: FastAPI, config: uvicorn.Config, listener: socket.socket, address: str) -> None:
-    server = _Server(config, app.state.timeline, address)
+    server = _Server(config, app, address)
     # The lifespan is entered here and not by uvicorn, which answers an error in it with a traceback.
     async with app.router.lifespan_context(app):
         # uvicorn raises the signal again when it has shut down; without a handler that would end
@@ -61,9 +59,10 @@ async def _serve(app: FastAPI, config: uvicorn.Config, listener: socket.socket, 
 class _Server(uvicorn.Server):
     """uvicorn's server, which also says when and where it began to listen."""
 
-    def __init__(self, config: uvicorn.Config, timeline: StartupTimeline, address: str) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, address: str) -> None:
         super().__init__(config)
-        self._timeline = timeline
+        self._app = app
+        self._timeline: StartupTimeline = app.state.timeline
         self._address = address
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -71,3 +70,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._timeline.finish("listen")
         log.info("ready in %.2f s: %s (documentation at %s/docs)", self._timeline.seconds, self._address, self._address)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening and let the requests in flight finish."""
+        self._app.state.stopped_at = monotonic()
+        await super().shutdown(sockets)

@@ -1,0 +1,64 @@
+"""Which answer each exception becomes: the one place that knows both."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from beefirst.api.body_limit import BODY_MAX_BYTES
+from beefirst.api.schemas import Invalid, Problem
+from beefirst.errors import DatabaseUnavailableError, OverloadedError
+
+TRY_AGAIN = {"Retry-After": "1"}
+
+RETRY_HEADER = {"Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer"}}}
+
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    413: {"model": Problem, "description": f"The body has over {BODY_MAX_BYTES // 1024} KiB"},
+    415: {"model": Problem, "description": "The body is not application/json"},
+    422: {"model": Invalid, "description": "A field breaks its rule; what was sent is not repeated"},
+    503: {
+        "model": Problem,
+        "description": "The database does not answer, or there are too many requests at once",
+        "headers": RETRY_HEADER,
+    },
+}
+"""What any request with a body may be answered beside its own answers."""
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Tell `app` how to answer each exception that a request can raise."""
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(DatabaseUnavailableError, _answer_unavailable)
+    app.add_exception_handler(OverloadedError, _answer_unavailable)
+    app.add_exception_handler(HTTPException, _answer_http_exception)
+
+
+async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
+    fields = error.errors() if isinstance(error, RequestValidationError) else []
+    return _invalid([{"loc": list(field["loc"]), "msg": _rule(field), "type": field["type"]} for field in fields])
+
+
+def _rule(field: dict[str, Any]) -> str:
+    if field["type"] == "json_invalid":
+        return "must be JSON"
+    return str(field["msg"]).removeprefix("Value error, ")
+
+
+def _invalid(fields: list[dict[str, Any]]) -> JSONResponse:
+    return JSONResponse({"detail": fields}, 422)
+
+
+async def _answer_unavailable(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 503, TRY_AGAIN)
+
+
+async def _answer_http_exception(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    if error.status_code == 400:
+        # FastAPI's answer to a body that Python's JSON reader gives up on in an unusual way: nested too
+        # deeply, not UTF-8, a number of thousands of digits. To the client it is one more malformed body.
+        return _invalid([{"loc": ["body"], "msg": "must be JSON", "type": "json_invalid"}])
+    return JSONResponse({"detail": error.detail}, error.status_code, error.headers)

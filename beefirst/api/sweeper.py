@@ -1,0 +1,90 @@
+"""The sweeper of one replica: it ends claims past their time, and forgets what is a day old."""
+
+import asyncio
+import logging
+import random
+from contextlib import suppress
+from time import perf_counter
+
+from beefirst.api.metrics import Metrics
+from beefirst.database.registrations import (
+    BATCH,
+    RegistrationStore,
+    count_overdue_claims,
+    delete_ended_registrations,
+    delete_forgotten_budgets,
+)
+from beefirst.errors import DatabaseUnavailableError
+from beefirst.registration import Registration
+
+JITTER = 0.2
+"""Replicas that started together drift apart by up to this share of the interval."""
+
+log = logging.getLogger("beefirst.sweeper")
+
+
+class Sweeper:
+    """Sweeps until it is stopped, through restarts of the database too.
+
+    Args:
+        registration: knows how a claim ends.
+        store: where the rows are.
+        metrics: learns of every round.
+        interval_seconds: from the end of one round to the beginning of the next, give or take JITTER.
+    """
+
+    def __init__(
+        self, registration: Registration, store: RegistrationStore, metrics: Metrics, interval_seconds: float
+    ) -> None:
+        self._registration = registration
+        self._store = store
+        self._metrics = metrics
+        self._interval_seconds = interval_seconds
+        self._unavailable = False
+
+    async def run(self) -> None:
+        """Sweep for ever."""
+        while True:
+            await asyncio.sleep(self._interval_seconds * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
+            started = perf_counter()
+            result = await self._sweep_reporting()
+            self._metrics.sweeps.labels(result).inc()
+            self._metrics.sweep_seconds.observe(perf_counter() - started)
+
+    async def _sweep_reporting(self) -> str:
+        try:
+            await self._sweep()
+        except DatabaseUnavailableError as error:
+            self._metrics.overdue.set(float("nan"))
+            if not self._unavailable:
+                log.warning("sweeping pauses: %s", error)
+            self._unavailable = True
+            return "unavailable"
+        except Exception:  # the next round may do better, and nobody else would end the claims
+            self._metrics.overdue.set(float("nan"))
+            log.exception("a sweep failed")
+            return "failed"
+        if self._unavailable:
+            log.info("sweeping goes on")
+        self._unavailable = False
+        return "done"
+
+    async def _sweep(self) -> None:
+        while expired := await self._registration.expire():
+            for number in expired:
+                log.info("expired", extra={"registration": str(number)})
+            if len(expired) < BATCH:
+                break
+        async with self._store.connection() as connection:
+            while await delete_ended_registrations(connection) == BATCH:
+                pass
+            while await delete_forgotten_budgets(connection) == BATCH:
+                pass
+            self._metrics.overdue.set(await count_overdue_claims(connection, self._store.ttl_seconds))
+
+
+async def stop(sweeping: "asyncio.Task[None]") -> None:
+    """End a sweeper between two of its statements or in the middle of one, which the database then undoes."""
+    sweeping.cancel()
+    with suppress(asyncio.CancelledError):
+        await sweeping
