@@ -1,26 +1,37 @@
 """How fast it is: figures beside a reference that is measured in the same run.
 
-python tests/benchmark.py start | up | compose | images
+python tests/benchmark.py start | up | compose | images | register | sweep
 """
 
 import argparse
+import itertools
 import json
 import os
+import secrets
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
-from beefirst.evaluation.launch import RunningApi, clean_environment
+import bcrypt
+
+from beefirst.evaluation import load
+from beefirst.evaluation.launch import RunningApi, clean_environment, start_api
 from beefirst.evaluation.scratch import ScratchDatabase
 from beefirst.folders import CHECKOUT
 from beefirst.ports import free_port
 from beefirst.processes import answers
 
 BARE = "import fastapi, uvicorn, psycopg, psycopg_pool, pydantic_settings, bcrypt"
+CORES = len(os.sched_getaffinity(0))
+CONNECTIONS = 4 * CORES
+ROUND_SECONDS = 3.0
+READY = load.request("GET", "/health/ready")
 STORY = """
 services:
   db:
@@ -139,6 +150,115 @@ def _compose(project: str, folder: Path, *words: str, image: str = "") -> list[f
         run("down", "--volumes", "--timeout", "5")
 
 
+def register(rounds: int) -> None:
+    """Registrations, beside bcrypt alone on as many threads, in turns; and how soon a probe is answered meanwhile."""
+    sink_port = free_port()
+    sink = [sys.executable, "-m", "aiosmtpd", "-n", "-l", f"127.0.0.1:{sink_port}", "-c", "aiosmtpd.handlers.Sink"]
+    with ScratchDatabase() as database, subprocess.Popen(sink) as smtp:
+        try:
+            with start_api(database.url) as api:
+                _registrations_beside_bcrypt("console mailer", 0.94, api, rounds)
+            with start_api(database.url, mail_url=f"smtp://127.0.0.1:{sink_port}") as api:
+                _registrations_beside_bcrypt("SMTP to a sink", 0.85, api, rounds)
+        finally:
+            smtp.terminate()
+
+
+def _registrations_beside_bcrypt(mailer: str, goal: float, api: RunningApi, rounds: int) -> None:
+    addresses = (load.registering(f"{secrets.token_hex(8)}@example.com", "correct horse") for _ in itertools.count())
+    load.send_for(api.url, 1, CONNECTIONS, addresses)
+    bare, served = [], []
+    for _ in range(rounds):
+        bare.append(_hashes_per_second(ROUND_SECONDS))
+        started = time.perf_counter()
+        answers = load.send_for(api.url, ROUND_SECONDS, CONNECTIONS, addresses)
+        served.append(len(answers) / (time.perf_counter() - started))
+        _check_status(answers, 202)
+    ratio = statistics.median(ours / alone for ours, alone in zip(served, bare, strict=True))
+    print(f"bcrypt alone on {CORES} threads: median {statistics.median(bare):.1f} hashes a second, {rounds} rounds")
+    print(f"{mailer}: median {statistics.median(served):.1f} registrations a second: {ratio:.1%} (goal {goal:.0%})")
+    with ThreadPoolExecutor(1) as thread:
+        seconds = rounds * ROUND_SECONDS
+        probing = thread.submit(load.send_paced, api.url, seconds, 0.05, itertools.repeat(READY))
+        load.send_for(api.url, seconds, CONNECTIONS, addresses)
+        probes = probing.result()
+    _check_status(probes, 200)
+    print(
+        f"/health/ready meanwhile, {len(probes)} probes: median {1000 * load.percentile(probes, 0.5):.1f} ms, "
+        f"p99 {1000 * load.percentile(probes, 0.99):.1f} ms (goal 15 ms)",
+        flush=True,
+    )
+
+
+def _hashes_per_second(seconds: float) -> float:
+    deadline = time.perf_counter() + seconds
+
+    def hash_until_then() -> int:
+        count = 0
+        while time.perf_counter() < deadline:
+            bcrypt.hashpw(b"correct horse", bcrypt.gensalt(10))
+            count += 1
+        return count
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(CORES) as threads:
+        hashes = sum(threads.map(lambda _: hash_until_then(), range(CORES)))
+    return hashes / (time.perf_counter() - started)
+
+
+def _check_status(answers: list[load.Answer], status: int) -> None:
+    strange = {answer.status for answer in answers} - {status}
+    if strange:
+        raise RuntimeError(f"answered with {strange} rather than {status}")
+
+
+DUE, ROWS = 10_000, 1_000_000
+FILL = f"""
+    INSERT INTO registrations (email, verification_code, state, password_hash, activated_at, created_at)
+    SELECT n || '@example.com', '0000', CASE WHEN n <= {DUE} THEN 'CLAIMED' ELSE 'ACTIVE' END,
+           repeat('x', 60), CASE WHEN n > {DUE} THEN now() END,
+           now() - CASE WHEN n <= {DUE} THEN INTERVAL '2 minutes' ELSE INTERVAL '2 days' END
+      FROM generate_series(1, {ROWS}) AS n
+"""
+
+
+def sweep(rounds: int) -> None:
+    """A sweep of many due claims in a large table, and what other requests notice of it."""
+    seconds, before, during = [], [], []
+    for _ in range(rounds):
+        with ScratchDatabase() as database:
+            start_api(database.url).stop()
+            with database.connect() as connection:
+                connection.execute(FILL)
+                connection.execute("VACUUM ANALYZE registrations")
+                with start_api(database.url, sweep_interval_seconds=3) as api:
+                    answers = load.send_paced(api.url, 6, 0.01, itertools.repeat(READY))
+                    seconds.append(_sum_of_sweeps(api))
+                    first, last = _first_and_last_expiry(api)
+                    before += [answer for answer in answers if answer.began < first - answer.seconds]
+                    during += [answer for answer in answers if first < answer.began < last]
+                    left = connection.execute("SELECT count(*) FROM registrations WHERE state = 'CLAIMED'").fetchone()
+        if left != (0,):
+            raise RuntimeError(f"{left} claims were not swept")
+    show(f"a sweep of {DUE:,} due claims among {ROWS:,} rows", seconds, ("the goal of 1 s", 1.0))
+    ratio = load.percentile(during, 0.99) / load.percentile(before, 0.99)
+    print(
+        f"p99 of other requests: {1000 * load.percentile(before, 0.99):.1f} ms before, "
+        f"{1000 * load.percentile(during, 0.99):.1f} ms during, {ratio:.1f} times (goal: at most 2)"
+    )
+
+
+def _first_and_last_expiry(api: RunningApi) -> tuple[float, float]:
+    times = [line[:23] for line in api.log().splitlines() if " expired " in line]
+    first, last = (datetime.strptime(at, "%Y-%m-%d %H:%M:%S,%f").timestamp() for at in (times[0], times[-1]))
+    return first, last
+
+
+def _sum_of_sweeps(api: RunningApi) -> float:
+    lines = api.get("/metrics").text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("beefirst_sweep_seconds_sum"))
+
+
 def images(_: int) -> None:
     """The size of each image over its base."""
     project = f"beefirstbenchmark{os.getpid()}"
@@ -161,7 +281,7 @@ def _size(image: str) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    benchmarks = {function.__name__: function for function in (start, up, compose, images)}
+    benchmarks = {function.__name__: function for function in (start, up, compose, images, register, sweep)}
     parser.add_argument("benchmark", choices=benchmarks)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The size of a request's body: 413 in the form of all other answers, where Starlette's own limit answers plain text."""
+"""The size of a request's body: 413 as JSON, where Starlette's own limit answers plain text."""
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers

@@ -73,6 +73,7 @@ class Sweeper:
         while expired := await self._registration.expire():
             for number in expired:
                 log.info("expired", extra={"registration": str(number)})
+                await asyncio.sleep(0)  # writing a batch of lines at once would hold up every request
             if len(expired) < BATCH:
                 break
         async with self._store.connection() as connection:

@@ -15,8 +15,8 @@ from psycopg_pool import AsyncConnectionPool
 from beefirst.errors import DatabaseUnavailableError
 from beefirst.registration import MAILS_A_DAY, Claim, Holder, Judgement, State
 
-BATCH = 1000
-"""Rows that one statement of the sweeper touches, so that none holds its locks for long."""
+BATCH = 100
+"""Rows that one statement of the sweeper touches: few, so that no request waits long for its locks or its events."""
 
 KEEP_HOURS = 24
 """How long EXPIRED and LOCKED rows, and the budget of an address that nobody touches, are kept."""

@@ -1,0 +1,181 @@
+"""Bounded load on an API of this machine, from a client light enough not to be what is measured."""
+
+import asyncio
+import base64
+import itertools
+import json
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+ANSWER_SECONDS = 60
+"""No answer may take longer."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer.
+
+    Attributes:
+        status: of HTTP.
+        body: as it came.
+        seconds: from the request's first byte to the answer's last.
+        began: when the request was sent, in seconds of Unix time.
+    """
+
+    status: int
+    body: bytes
+    seconds: float
+    began: float
+
+
+def request(method: str, path: str, body: object = None, credentials: tuple[str, str] | None = None) -> bytes:
+    """Return a request as it goes over the wire.
+
+    Args:
+        method: of HTTP.
+        path: as the API knows it.
+        body: sent as JSON.
+        credentials: address and password, sent as HTTP Basic in UTF-8.
+    """
+    content = b"" if body is None else json.dumps(body).encode()
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n"
+    if body is not None:
+        head += "Content-Type: application/json\r\n"
+    if credentials:
+        head += f"Authorization: Basic {base64.b64encode(':'.join(credentials).encode()).decode()}\r\n"
+    return f"{head}\r\n".encode() + content
+
+
+def registering(email: str, password: str) -> bytes:
+    """Return the request that claims an address."""
+    return request("POST", "/v1/register", {"email": email, "password": password})
+
+
+def activating(email: str, password: str, code: str) -> bytes:
+    """Return the request that activates an account."""
+    return request("POST", "/v1/activate", {"code": code}, (email, password))
+
+
+def send_at_once(url: str, requests: Sequence[bytes]) -> list[Answer]:
+    """Send every request on a connection of its own, all at the same moment.
+
+    Args:
+        url: of the API; several URLs, separated by spaces, take turns.
+        requests: as `request` makes them; at most some hundreds.
+
+    Returns:
+        The answers in the order of the requests.
+    """
+
+    async def send() -> list[Answer]:
+        urls = itertools.cycle(url.split())
+        connections = [await _Connection.open(next(urls)) for _ in requests]
+        answers = await asyncio.gather(
+            *(connection.send(content) for connection, content in zip(connections, requests, strict=True))
+        )
+        for connection in connections:
+            await connection.close()
+        return answers
+
+    return _run(send)
+
+
+def send_for(url: str, seconds: float, connections: int, requests: Iterator[bytes]) -> list[Answer]:
+    """Keep `connections` requests in flight for `seconds`, each connection sending its next when it has its answer.
+
+    Args:
+        url: of the API.
+        seconds: how long new requests are sent; those in flight are waited for.
+        connections: how many.
+        requests: never ends.
+    """
+
+    async def send() -> list[Answer]:
+        deadline = time.perf_counter() + seconds
+        return list(
+            itertools.chain.from_iterable(
+                await asyncio.gather(*(_send_until(deadline, url, requests) for _ in range(connections)))
+            )
+        )
+
+    return _run(send)
+
+
+def send_paced(url: str, seconds: float, interval_seconds: float, requests: Iterator[bytes]) -> list[Answer]:
+    """Send one request after the other on one connection, one every `interval_seconds`, for `seconds`.
+
+    Args:
+        url: of the API.
+        seconds: how long requests are sent.
+        interval_seconds: from the beginning of one request to that of the next, or longer if its answer takes longer.
+        requests: never ends.
+    """
+
+    async def send() -> list[Answer]:
+        started = time.perf_counter()
+        connection = await _Connection.open(url)
+        answers: list[Answer] = []
+        while (due := len(answers) * interval_seconds) < seconds:
+            await asyncio.sleep(max(0, started + due - time.perf_counter()))
+            answers.append(await connection.send(next(requests)))
+            if time.perf_counter() - started > seconds:
+                break
+        await connection.close()
+        return answers
+
+    return _run(send)
+
+
+async def _send_until(deadline: float, url: str, requests: Iterator[bytes]) -> list[Answer]:
+    connection = await _Connection.open(url)
+    answers = []
+    while time.perf_counter() < deadline:
+        answers.append(await connection.send(next(requests)))
+    await connection.close()
+    return answers
+
+
+class _Connection:
+    """One connection that is kept open between its requests."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, url: str) -> "_Connection":
+        parts = urlsplit(url)
+        return cls(*await asyncio.open_connection(parts.hostname, parts.port))
+
+    async def send(self, content: bytes) -> Answer:
+        began, started = time.time(), time.perf_counter()
+        async with asyncio.timeout(ANSWER_SECONDS):
+            self._writer.write(content)
+            head = await self._reader.readuntil(b"\r\n\r\n")
+            body = await self._reader.readexactly(_content_length(head))
+        return Answer(int(head[9:12]), body, time.perf_counter() - started, began)
+
+    async def close(self) -> None:
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
+def _content_length(head: bytes) -> int:
+    lines = (line.partition(b":") for line in head.lower().split(b"\r\n"))
+    return next((int(value) for name, _, value in lines if name == b"content-length"), 0)
+
+
+def _run(send: Callable[[], Coroutine[Any, Any, list[Answer]]]) -> list[Answer]:
+    """Run in a loop and on a thread of its own: a notebook's kernel already runs a loop on its main thread."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(send())).result()
+
+
+def percentile(answers: Sequence[Answer], share: float) -> float:
+    """Return the seconds within which `share` of the answers came, 0.99 for the p99."""
+    seconds = sorted(answer.seconds for answer in answers)
+    return seconds[min(len(seconds) - 1, int(share * len(seconds)))]
