@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from beefirst.evaluation.criteria import START_BUDGET_SECONDS
-from beefirst.evaluation.looks import BLUE, PHASE_COLOURS, RED
+from beefirst.evaluation.looks import BLUE, GREY, PHASE_COLOURS, RED
+from beefirst.registration import TRANSITIONS, State
 
 DOTS_PER_INCH = 100
 
@@ -101,4 +102,88 @@ def timeline(events: pd.DataFrame) -> Chart:
     _bars(axes, list(events["program"]), list(events["began"]), list(events["ready"] - events["began"]), "{:.1f} s")
     if total > START_BUDGET_SECONDS / 3:
         axes.axvline(START_BUDGET_SECONDS, color=RED, linewidth=2)
+    return Chart(figure, finding)
+
+
+PLACES = {State.CLAIMED: (0.0, 0.0), State.ACTIVE: (2.6, 0.0), State.EXPIRED: (0.0, -1.5), State.LOCKED: (2.6, -1.5)}
+CAUSES = {
+    (None, State.CLAIMED): "register",
+    (State.CLAIMED, State.ACTIVE): "code and password, in time",
+    (State.CLAIMED, State.EXPIRED): "TTL over",
+    (State.CLAIMED, State.LOCKED): "last attempt wrong",
+    (State.EXPIRED, State.CLAIMED): "register anew",
+    (State.LOCKED, State.CLAIMED): "register anew,\nafter the cool-down",
+    (State.CLAIMED, State.CLAIMED): "register anew,\nTTL over",
+}
+"""What makes a registration go from one state to the next."""
+
+
+def state_machine(path: Sequence[str]) -> Chart:
+    """Draw the states of a registration, with the path that one has taken in colour.
+
+    Args:
+        path: the states in the order in which they were seen; empty for the machine alone.
+    """
+    states = [State(state) for state in path]
+    taken = set(zip([None, *states], states, strict=False))
+    unheard_of = {step for step in taken if step[0] and step[1] not in TRANSITIONS[step[0]]}
+    if unheard_of:
+        raise ValueError(f"no rule allows {unheard_of}")
+    finding = f"The path taken: {' → '.join(states)}" if states else "A registration: four states, and what leads on"
+    figure = Figure(figsize=(9.5, 3.9))
+    axes = figure.add_subplot()
+    axes.set_title(finding, loc="left", fontsize=12, fontweight="bold", pad=12)
+    axes.set_axis_off()
+    axes.set_xlim(-1.9, 3.7)
+    axes.set_ylim(-2.05, 0.75)
+    for (begin, end), cause in CAUSES.items():
+        _arrow(axes, begin, end, cause, BLUE if (begin, end) in taken else "#C3C8D0")
+    for state, (x, y) in PLACES.items():
+        colour = BLUE if state in states else GREY
+        box = {"boxstyle": "round,pad=0.6", "facecolor": "white", "edgecolor": colour, "linewidth": 2.2}
+        axes.text(
+            x, y, state, ha="center", va="center", fontsize=11, fontweight="bold", color=colour, bbox=box, zorder=4
+        )
+    return Chart(figure, finding)
+
+
+ARROWS: dict[
+    tuple[State | None, State], tuple[tuple[float, float], tuple[float, float], float, tuple[float, float]]
+] = {
+    # begin, end, curvature, place of the words
+    (None, State.CLAIMED): ((-1.75, 0.0), (-0.5, 0.0), 0, (-1.15, 0.1)),
+    (State.CLAIMED, State.ACTIVE): ((0.5, 0.0), (2.1, 0.0), 0, (1.3, 0.1)),
+    (State.CLAIMED, State.EXPIRED): ((0.08, -0.25), (0.08, -1.25), 0, (0.34, -1.0)),
+    (State.CLAIMED, State.LOCKED): ((0.55, -0.2), (2.45, -1.25), 0, (2.05, -0.62)),
+    (State.EXPIRED, State.CLAIMED): ((-0.25, -1.25), (-0.25, -0.25), 0, (-0.7, -0.75)),
+    (State.LOCKED, State.CLAIMED): ((2.1, -1.42), (0.3, -0.28), 0, (0.98, -1.28)),
+    (State.CLAIMED, State.CLAIMED): ((-0.3, 0.24), (0.3, 0.24), -1.3, (-0.95, 0.52)),
+}
+
+
+def _arrow(axes: Axes, begin: State | None, end: State, cause: str, colour: str) -> None:
+    start, stop, curvature, words = ARROWS[begin, end]
+    style = {"arrowstyle": "-|>", "color": colour, "linewidth": 2.2, "connectionstyle": f"arc3,rad={curvature}"}
+    axes.annotate("", xy=stop, xytext=start, arrowprops=style, zorder=3 if colour == BLUE else 2)
+    text = colour if colour == BLUE else GREY
+    axes.text(*words, cause, ha="center", va="center", fontsize=9, color=text, backgroundcolor="white", zorder=2.5)
+
+
+def guesses_in_a_day(rows: pd.DataFrame, limit: int) -> Chart:
+    """Draw how many guesses one address allows within a day.
+
+    Args:
+        rows: the columns hours and guesses, one line for each round of an attacker.
+        limit: how many would be too many.
+    """
+    total = int(rows["guesses"].max())
+    finding = f"{total} guesses at one address in 24 hours, of 10,000 codes; the limit is {limit}"
+    figure, axes = _axes(2.8, finding, "hours since the first guess")
+    axes.step([*rows["hours"], 24], [*rows["guesses"], total], where="post", color=BLUE, linewidth=2.2)
+    axes.axhline(limit, color=RED, linewidth=2)
+    axes.text(23.8, limit * 0.97, f"limit {limit}", color=RED, ha="right", va="top")
+    axes.set_xlim(0, 24)
+    axes.set_xticks(range(0, 25, 3))
+    axes.set_ylim(0, limit * 1.15)
+    axes.set_ylabel("guesses judged")
     return Chart(figure, finding)

@@ -50,6 +50,28 @@ CHECKS: dict[str, dict[str, str]] = {
         "AC5.7": "A value outside its rule stops the start with one line that names setting, rule and value",
         "AC5.8": "The database password appears in no message, log or representation",
     },
+    "06_registration": {
+        "REG.1": "A registration is answered with 202 and how long its code is good for",
+        "REG.2": "The code comes by mail, as four digits in plain text",
+        "REG.3": "The row is CLAIMED, with a hash at BCRYPT_COST and no time of activation",
+        "REG.4": "Address, password and code together make the account ACTIVE",
+        "REG.5": "A claim that is not proven in time ends EXPIRED, without its hash",
+        "REG.6": "MAX_ATTEMPTS wrong codes end a claim LOCKED, without its hash",
+        "REG.7": "After either end the address can be claimed and activated anew",
+    },
+    "07_trust_truths": {
+        "TRUTH.1": "Unique claim lock: an address has one claim, however many register it at once",
+        "TRUTH.2": "The code travels only by mail",
+        "TRUTH.3": "Time-bounded proof: within TTL_SECONDS by the database's clock, and not after",
+        "TRUTH.4": "Code and password together, or nothing",
+        "TRUTH.5": "A password is dormant until the address is verified",
+        "TRUTH.6": "Data stewardship: no hash survives expiry or lock",
+        "TRUTH.7": "Nobody can hold an address for long without proof",
+        "TRUTH.8": "Attempt limiting: exactly MAX_ATTEMPTS guesses are judged, and a budget outlives the claim",
+        "TRUTH.9": "Normalised identity: one row for every spelling of an address",
+        "TRUTH.10": "Every change of state is atomic, also for killed processes and between replicas",
+        "TRUTH.11": "Replays change nothing, and what belonged to an earlier claim is worthless",
+    },
 }
 """The checks that each notebook promises, by id."""
 

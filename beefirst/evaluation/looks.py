@@ -1,8 +1,11 @@
 """One look for every table and plot: inline styles, which survive in untrusted notebooks, on GitHub and in print."""
 
+from collections.abc import Sequence
+from email.message import EmailMessage
 from html import escape
 from typing import Any
 
+import httpx
 import pandas as pd
 
 # Okabe and Ito's palette: told apart by colour-blind readers and, by lightness, in print.
@@ -14,9 +17,11 @@ WORDS = {
     "yes": GREEN,
     "as specified": GREEN,
     "refused": GREEN,
+    "unchanged": GREEN,
     "FAIL": RED,
     "NOT MADE": RED,
     "DIFFERS": RED,
+    "CHANGED": RED,
     "NOT SHOWN HERE": GREY,
     "not run": GREY,
 }
@@ -62,6 +67,34 @@ def _cell(value: Any) -> str:
     if colour := WORDS.get(text):
         shown = f'<span style="color:{colour};font-weight:600;white-space:nowrap">{shown}</span>'
     return f'<td style="{CELL}">{shown}</td>'
+
+
+SHOWN_HEADERS = ("content-type", "cache-control", "www-authenticate", "retry-after")
+
+
+def answer(response: httpx.Response) -> Shown:
+    """Return an answer of the API as it came: status, the headers that matter, and the body."""
+    head = f"HTTP {response.status_code} {response.reason_phrase}"
+    headers = [f"{name}: {response.headers[name]}" for name in SHOWN_HEADERS if name in response.headers]
+    return _framed([head, *headers, "", response.text], GREEN if response.is_success else RED)
+
+
+def mail(message: EmailMessage) -> Shown:
+    """Return a mail as it arrived: its headers and its text."""
+    headers = [f"{name}: {value}" for name, value in message.items()]
+    return _framed([*headers, "", str(message.get_content()).strip()], GREY)
+
+
+def terminal(lines: Sequence[str]) -> Shown:
+    """Return commands, each on a line of its own, ready to be copied."""
+    return _framed(lines, BLUE)
+
+
+def _framed(lines: Sequence[str], colour: str) -> Shown:
+    text = "\n".join(lines)
+    shown = escape(text).replace("$", "<span>$</span>")
+    style = f"border-left:6px solid {colour};padding:6px 14px;margin:4px 0 10px 0;white-space:pre-wrap;font-size:13px"
+    return Shown(f'<pre style="{style}">{shown}</pre>', text)
 
 
 def banner(word: str, sentence: str) -> str:

@@ -6,12 +6,11 @@ import logging
 import re
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from math import inf
-from types import TracebackType
 from typing import Any, Literal, Self
 from weakref import WeakSet
 
@@ -63,9 +62,7 @@ class Mailbox:
         self._stall_seconds, self._only, self._credentials = stall_seconds, only, credentials
         self._mails: list[tuple[datetime, Sequence[str], EmailMessage]] = []
         self._arrival = threading.Condition()
-        self.offered: list[str] = []
-        self.encrypted: list[bool] = []
-        self.logins: list[str] = []
+        self.offered, self.encrypted, self.logins = list[str](), list[bool](), list[str]()
         self._server = _Server(
             self,
             ssl_context=tls_context if implicit_tls else None,
@@ -89,28 +86,27 @@ class Mailbox:
         Raises:
             MailError: there were fewer after `seconds`.
         """
-        mails = self._wait(lambda: self._mails_to(address), count, seconds)
-        if len(mails) < count:
-            raise MailError(f"{len(mails)} of {count} mails to {address} came within {seconds:g} s.")
-        return mails
+        with self._arrival:
+            if not self._arrival.wait_for(lambda: len(self._to(address)) >= count, seconds):
+                raise MailError(f"{len(self._to(address))} of {count} mails to {address} came within {seconds:g} s.")
+            return self._to(address)
 
-    def code_for(self, address: str, seconds: float = 10) -> str:
-        """Return the code in the newest mail to an address that holds one, waiting for the first.
+    def code_for(self, address: str, count: int = 1, seconds: float = 10) -> str:
+        """Return the newest code that was mailed to an address, once there are `count` of them.
 
         Raises:
-            MailError: none came within `seconds`.
+            MailError: there were fewer after `seconds`.
         """
-        codes = self._wait(lambda: CODE.findall("\n".join(map(_text, self._mails_to(address)))), 1, seconds)
-        if not codes:
-            raise MailError(f"No code for {address} came within {seconds:g} s.")
-        return codes[-1]
+        with self._arrival:
+            if not self._arrival.wait_for(lambda: len(self._codes(address)) >= count, seconds):
+                raise MailError(
+                    f"{len(self._codes(address))} of {count} codes for {address} came within {seconds:g} s."
+                )
+            return self._codes(address)[-1]
 
     def table(self) -> pd.DataFrame:
         """Return the mails as a table with the columns when, to, subject and text, which is the first line of it."""
-        rows = [
-            (when, ", ".join(to), message["Subject"], _text(message).partition("\n")[0])
-            for when, to, message in self._mails
-        ]
+        rows = [(at, ", ".join(to), mail["Subject"], _text(mail).split("\n")[0]) for at, to, mail in self._mails]
         return pd.DataFrame(rows, columns=["when", "to", "subject", "text"])
 
     def close(self) -> None:
@@ -118,16 +114,87 @@ class Mailbox:
         self._server.end()
         atexit.unregister(self.close)
 
-    def _mails_to(self, address: str) -> list[EmailMessage]:
+    def _to(self, address: str) -> list[EmailMessage]:
         return [message for _, to, message in self._mails if address in to]
 
-    def _wait[Found](self, look: Callable[[], list[Found]], count: int, seconds: float) -> list[Found]:
-        with self._arrival:
-            self._arrival.wait_for(lambda: len(look()) >= count, seconds)
-            return look()
+    def _codes(self, address: str) -> list[str]:
+        return [code for message in self._to(address) for code in CODE.findall(_text(message))]
 
-    # From here on the server's own thread, which finds the hooks by their names.
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # What follows runs on the server's thread; aiosmtpd finds handle_… by their names.
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, _: Envelope, address: str, __: Sequence[str]
+    ) -> Any:
+        """Decide on a recipient."""
+        assert server.transport  # noqa: S101
+        self.offered.append(address)
+        self.encrypted.append(server.transport.get_extra_info("ssl_object") is not None)
+        if self._only in (None, address):
+            await asyncio.sleep(self._stall_seconds)
+        if self._credentials and not session.authenticated:
+            return "530 5.7.0 log in first"
+        return self._refusal("RCPT", [address]) or MISSING
+
+    async def handle_DATA(self, _: SMTP, __: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Take a mail."""
+        message = message_from_bytes(envelope.original_content or b"", EmailMessage, policy=policy.default)
+        if refusal := self._refusal("DATA", envelope.rcpt_tos):
+            return refusal
+        with self._arrival:
+            self._mails.append((datetime.now(UTC), envelope.rcpt_tos, message))
+            self._arrival.notify_all()
+        return "250 taken"
+
+    def _refusal(self, at: str, addresses: Sequence[str]) -> str | None:
+        concerned = at == self._refuse_at and (self._only is None or self._only in addresses)
+        if not self._refuse or not concerned or self._refusals_left <= 0:
+            return None
+        self._refusals_left -= 1
+        return self._refuse
 
     def _authenticate(self, _: SMTP, __: Session, ___: Envelope, ____: str, sent: LoginPassword) -> AuthResult:
-        self.logins.append(sent.login.decode())
-        return AuthResult(success=(sent.login.decode(), sent.password.decode()) == self._credentials, handled=False)
+        user, password = sent.login.decode(), sent.password.decode()
+        self.logins.append(user)
+        return AuthResult(success=(user, password) == self._credentials, handled=False)
+
+
+def _text(message: EmailMessage) -> str:
+    body = message.get_body(("plain",))
+    return str(body.get_content()).replace("\r\n", "\n") if body else ""
+
+
+class _Server(Controller):
+    """aiosmtpd's server thread, on any free port, which can end while clients are connected."""
+
+    def __init__(self, mailbox: Mailbox, **options: Any) -> None:
+        logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # it would fill a notebook with what is expected
+        # The name that it gives itself; left out, it asks the network for one at every connection.
+        super().__init__(mailbox, "127.0.0.1", 0, server_hostname="localhost", **options)
+        self._connections: WeakSet[SMTP] = WeakSet()
+
+    def factory(self) -> SMTP:
+        connection: SMTP = super().factory()  # type: ignore[no-untyped-call]
+        self._connections.add(connection)
+        return connection
+
+    def _trigger_server(self) -> None:
+        assert isinstance(self.server, asyncio.Server)  # noqa: S101
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()  # type: ignore[no-untyped-call]
+
+    def end(self) -> None:
+        if not self.loop.is_closed():
+            asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result()
+            self.stop()
+
+    async def _hang_up(self) -> None:
+        for transport in [connection.transport for connection in self._connections]:
+            if isinstance(transport, asyncio.Transport):
+                transport.abort()
+        await asyncio.sleep(0)  # lets them close

@@ -47,13 +47,17 @@ def _attempt(connection: Connection[Any], statement: LiteralString) -> tuple[str
 
 
 def accepted_states(connection: Connection[Any], states: tuple[str, ...]) -> dict[str, bool]:
-    """Return for each state whether the table takes it; rolled back, whatever the answer."""
+    """Return for each state whether the table takes a complete row of it; rolled back, whatever the answer."""
     accepted = {}
     for state in states:
         try:
             with connection.transaction(force_rollback=True):
                 connection.execute(
-                    "INSERT INTO registrations (email, verification_code, state) VALUES ('s@example.com', '1', %s)",
+                    "INSERT INTO registrations (email, verification_code, state, password_hash, activated_at) "
+                    "SELECT 's@example.com', '1234', state, hash, activated_at FROM (VALUES "
+                    "('CLAIMED', 'x', NULL), ('ACTIVE', 'x', now()), ('EXPIRED', NULL, NULL), ('LOCKED', NULL, NULL)"
+                    ") AS complete (state, hash, activated_at) "
+                    "RIGHT JOIN (VALUES (%s)) AS tried (state) USING (state)",
                     (state,),
                 )
             accepted[state] = True

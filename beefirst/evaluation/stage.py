@@ -1,0 +1,173 @@
+"""A stage for experiments: a database, a mail server, and any number of replicas of the API that use them."""
+
+import atexit
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import pandas as pd
+
+from beefirst.evaluation.catalog import query
+from beefirst.evaluation.launch import start_api
+from beefirst.evaluation.mailbox import Mailbox
+from beefirst.evaluation.scratch import ScratchDatabase
+
+PASSWORD = "correct horse"  # noqa: S105
+"""What the person of most experiments chose."""
+
+ROWS = """
+    SELECT email, state, attempt_count AS attempts,
+           CASE WHEN password_hash IS NULL THEN 'none' ELSE 'bcrypt, cost ' || substr(password_hash, 5, 2) END
+               AS "password hash",
+           to_char(created_at, 'HH24:MI:SS.MS') AS "claimed at",
+           coalesce(to_char(activated_at, 'HH24:MI:SS.MS'), '') AS "activated at"
+      FROM registrations
+     WHERE email LIKE %(email)s
+     ORDER BY created_at
+"""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What an experiment showed.
+
+    Attributes:
+        holds: whether all of it is as it should be.
+        summary: what was seen, in a few words.
+        rows: what was seen, line by line.
+    """
+
+    holds: bool
+    summary: str
+    rows: pd.DataFrame
+
+
+class Stage:
+    """A database, a mail server and replicas of the API, all gone at the end of the `with` block, or with the process.
+
+    Args:
+        replicas: how many API processes share the database and the mail server.
+        settings: of every replica, by the name that the environment uses.
+
+    Attributes:
+        mailbox: where all mail arrives.
+        apis: the replicas.
+    """
+
+    def __init__(self, replicas: int = 1, **settings: Any) -> None:
+        self.database = ScratchDatabase()
+        self.mailbox = Mailbox()
+        self.apis = [
+            start_api(self.database.url, **{"mail_url": self.mailbox.url, **settings}) for _ in range(replicas)
+        ]
+        self._connection = self.database.connect()
+        atexit.register(self.close)
+
+    @property
+    def urls(self) -> str:
+        """The address of every replica, separated by spaces."""
+        return " ".join(api.url for api in self.apis)
+
+    def register(self, email: str, password: str = PASSWORD, replica: int = 0) -> httpx.Response:
+        """Return the answer to a registration."""
+        return self._post(replica, "/v1/register", json={"email": email, "password": password})
+
+    def claim(self, email: str, password: str = PASSWORD, replica: int = 0) -> str:
+        """Register an address, wait for the mail and return its code.
+
+        Raises:
+            MailError: no code came.
+        """
+        codes = self._codes(email)
+        self.register(email, password, replica)
+        return self.mailbox.code_for(email, codes + 1)
+
+    def claim_when_free(self, email: str, password: str = PASSWORD, seconds: float = 30) -> str:
+        """Register an address again and again until it is free, and return the code that was mailed then.
+
+        Raises:
+            MailError: it was not free within `seconds`.
+        """
+        codes = self._codes(email)
+        deadline = time.monotonic() + seconds
+        while self._codes(email) == codes and time.monotonic() < deadline:
+            self.register(email, password)
+            time.sleep(0.2)
+        return self.mailbox.code_for(email, codes + 1, 1)
+
+    def _codes(self, email: str) -> int:
+        return sum("code" in str(mail["Subject"]) for mail in self.mailbox.wait_for(email, 0))
+
+    def running(self) -> pd.DataFrame:
+        """Return what runs where: the columns what, where."""
+        replicas = [(f"API, replica {number}", api.url) for number, api in enumerate(self.apis, start=1)]
+        rows = [*replicas, ("mail server", self.mailbox.url), ("database", self.database.name)]
+        return pd.DataFrame(rows, columns=["what", "where"])
+
+    def activate(self, email: str, password: str, code: str, replica: int = 0) -> httpx.Response:
+        """Return the answer to an attempt to activate."""
+        credentials = httpx.BasicAuth(email.encode(), password.encode())
+        return self._post(replica, "/v1/activate", json={"code": code}, auth=credentials)
+
+    def _post(self, replica: int, path: str, **content: Any) -> httpx.Response:
+        return httpx.post(self.apis[replica].url + path, timeout=60, trust_env=False, **content)
+
+    def rows(self, email: str = "%") -> pd.DataFrame:
+        """Return the rows of registrations without their secrets.
+
+        Args:
+            email: the normalised address, or a pattern of LIKE.
+        """
+        return query(self._connection, ROWS, email=email)
+
+    def state(self, email: str) -> str:
+        """Return the state of one registration; `none` where there is no row."""
+        states = self.rows(email)["state"]
+        return str(states.iloc[0]) if len(states) else "none"
+
+    def execute(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
+        """Run one statement of SQL on the database, past the API, and return its rows."""
+        cursor = self._connection.execute(statement.encode(), parameters)
+        return cursor.fetchall() if cursor.description else []
+
+    def let_pass(self, email: str, seconds: float) -> None:
+        """Let time pass for one address, by moving all that the database remembers of it into the past."""
+        past = {"email": email, "seconds": seconds}
+        self.execute(
+            "UPDATE registrations SET created_at = created_at - make_interval(secs => %(seconds)s) "
+            "WHERE email = %(email)s AND state <> 'ACTIVE'",
+            **past,
+        )
+        self.execute(
+            "UPDATE address_budgets SET guessed_at = guessed_at - make_interval(secs => %(seconds)s), "
+            "cooling_until = cooling_until - make_interval(secs => %(seconds)s), "
+            "noticed_at = noticed_at - make_interval(secs => %(seconds)s), "
+            "touched_at = touched_at - make_interval(secs => %(seconds)s), "
+            "mailed_at = ARRAY(SELECT at - make_interval(secs => %(seconds)s) FROM unnest(mailed_at) AS at) "
+            "WHERE email = %(email)s",
+            **past,
+        )
+
+    def close(self) -> None:
+        """End the replicas, the mail server and the database; doing so again does nothing."""
+        for api in self.apis:
+            api.stop()
+        self.mailbox.close()
+        self._connection.close()
+        self.database.drop()
+        atexit.unregister(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def wrong(code: str) -> str:
+    """Return four digits that are another code."""
+    return f"{(int(code) + 1) % 10_000:04}"

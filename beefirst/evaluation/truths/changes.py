@@ -1,0 +1,133 @@
+"""Changes of state that are whole or not at all, and that nothing repeats: truths 10 and 11."""
+
+import asyncio
+import signal
+import threading
+import time
+from contextlib import suppress
+
+import pandas as pd
+
+from beefirst.evaluation import load
+from beefirst.evaluation.stage import PASSWORD, Evidence, Stage, wrong
+
+HALF_STATES = """
+    SELECT count(*)
+      FROM registrations
+     WHERE (state = 'CLAIMED' AND (password_hash IS NULL OR activated_at IS NOT NULL))
+        OR (state = 'ACTIVE' AND (password_hash IS NULL OR activated_at IS NULL))
+        OR (state IN ('EXPIRED', 'LOCKED') AND password_hash IS NOT NULL)
+"""
+
+REGISTRATIONS_IN_FLIGHT = 24
+
+
+def killed_between_steps(kills: int = 2) -> Evidence:
+    """Truth 10: kill one of two replicas with SIGKILL amid registrations, and look at what it leaves to the other."""
+    rows = [_kill(0.2 + 0.2 * number) for number in range(kills)]
+    frame = pd.DataFrame(rows, columns=["killed after", "claims left", "in a half state", "all free after", "then"])
+    whole = (frame["in a half state"] == 0).all() and (frame["then"] == "claimed anew, with a code").all()
+    some = frame["claims left"].sum() > 0 and frame["claims left"].min() < REGISTRATIONS_IN_FLIGHT
+    return Evidence(bool(whole and some), f"{kills} kills left claims that free themselves, and no half state", frame)
+
+
+def _kill(after_seconds: float) -> tuple[object, ...]:
+    with Stage(replicas=2, ttl_seconds=2, sweep_interval_seconds=0.2) as stage:
+        requests = [load.registering(f"p{number}@example.com", PASSWORD) for number in range(REGISTRATIONS_IN_FLIGHT)]
+        sender = threading.Thread(target=_send_until_cut_off, args=(stage.apis[0].url, requests))
+        sender.start()
+        time.sleep(after_seconds)
+        stage.apis[0].send_signal(signal.SIGKILL)
+        killed = time.monotonic()
+        sender.join()
+        left, ((half,),) = len(stage.rows()), stage.execute(HALF_STATES)
+        while "CLAIMED" in set(stage.rows()["state"]) and time.monotonic() - killed < 20:
+            time.sleep(0.05)
+        seconds = time.monotonic() - killed
+        codes = [stage.claim(f"p{number}@example.com", replica=1) for number in range(3)]
+        then = "claimed anew, with a code" if len(codes) == 3 else "held"
+        return f"{after_seconds:.1f} s", left, half, f"{seconds:.1f} s", then
+
+
+def _send_until_cut_off(url: str, requests: list[bytes]) -> None:
+    with suppress(OSError, asyncio.IncompleteReadError):
+        load.send_at_once(url, requests)
+
+
+def replicas_as_one(stage: Stage) -> Evidence:
+    """Truth 10: claim at one replica and go on at the other."""
+    code = stage.claim("both@example.com", replica=0)
+    crossed = stage.activate("both@example.com", PASSWORD, code, replica=1).status_code
+    stage.register("both@example.com", "another horse", replica=1)
+    code = stage.claim("locked@example.com", replica=1)
+    for guess in range(3):
+        stage.activate("locked@example.com", PASSWORD, wrong(code), replica=guess % 2)
+    rows = [
+        (
+            "claimed at the first, activated at the second",
+            f"{crossed}, {stage.state('both@example.com')}",
+            "200, ACTIVE",
+        ),
+        ("three wrong codes, in turns at both", stage.state("locked@example.com"), "LOCKED"),
+    ]
+    frame = pd.DataFrame(rows, columns=["what", "seen", "expected"])
+    return Evidence(bool((frame["seen"] == frame["expected"]).all()), "two replicas behave as one", frame)
+
+
+def replays(stage: Stage) -> Evidence:
+    """Truth 11: repeat what has worked before, and look at the row."""
+    email = "again@example.com"
+    code = stage.claim(email)
+    stage.activate(email, PASSWORD, code)
+    before = _whole_row(stage, email)
+    attempts = [
+        ("the same activation once more", stage.activate(email, PASSWORD, code).status_code, 401),
+        ("with a wrong code", stage.activate(email, PASSWORD, wrong(code)).status_code, 401),
+        ("the same registration once more", stage.register(email).status_code, 202),
+        ("with another password", stage.register(email, "another horse").status_code, 202),
+        ("the activation with that password", stage.activate(email, "another horse", code).status_code, 401),
+    ]
+    unchanged = "unchanged" if _whole_row(stage, email) == before else "CHANGED"
+    rows = [(what, status, expected, unchanged) for what, status, expected in attempts]
+    frame = pd.DataFrame(rows, columns=["replay", "answer", "expected", "the ACTIVE row"])
+    holds = bool((frame["answer"] == frame["expected"]).all()) and unchanged == "unchanged"
+    return Evidence(holds, f"{len(rows)} replays, and the ACTIVE row is {unchanged}", frame)
+
+
+def _whole_row(stage: Stage, email: str) -> list[tuple[object, ...]]:
+    return stage.execute("SELECT * FROM registrations WHERE email = %(email)s", email=email)
+
+
+def fresh_start(stage: Stage) -> Evidence:
+    """Truth 11: end a claim in each way, claim anew, and try what belonged to the claim before."""
+    rows = []
+    for end in ("CLAIMED", "EXPIRED", "LOCKED"):
+        email, old, new = f"{end.lower()}@example.org", "the old horse", "the new horse"
+        old_code = stage.claim(email, old)
+        ended = _end(stage, email, old, old_code, end)
+        new_code = stage.claim(email, new)
+        replayed = [
+            stage.activate(email, old, old_code).status_code,
+            stage.activate(email, old, new_code).status_code,
+            stage.activate(email, new, old_code if old_code != new_code else wrong(new_code)).status_code,
+        ]
+        answer = stage.activate(email, new, new_code).status_code
+        rows.append((f"{ended}, past its time", *replayed, answer))
+    columns = ["the claim before was", "old password, old code", "old password, new code", "new password, old code"]
+    frame = pd.DataFrame(rows, columns=[*columns, "new password, new code"])
+    holds = all(row[1:] == (401, 401, 401, 200) for row in rows) and len(rows) == 3
+    return Evidence(holds, "after each way to end, the old code and the old password are worthless", frame)
+
+
+def _end(stage: Stage, email: str, password: str, code: str, end: str) -> str:
+    if end == "LOCKED":
+        for _ in range(3):
+            stage.activate(email, password, wrong(code))
+    else:
+        stage.let_pass(email, 3600)
+    deadline = time.monotonic() + 10
+    while end == "EXPIRED" and stage.state(email) != end and time.monotonic() < deadline:
+        time.sleep(0.05)
+    ended = stage.state(email)
+    stage.let_pass(email, 3600)
+    return ended

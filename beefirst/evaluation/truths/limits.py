@@ -1,0 +1,93 @@
+"""How often a code can be guessed: truth 8."""
+
+import time
+
+import pandas as pd
+
+from beefirst.evaluation import load
+from beefirst.evaluation.stage import PASSWORD, Evidence, Stage, wrong
+
+DAY = 24 * 3600
+
+WITHOUT_MAIL_SECONDS = 3600.0
+
+GUESSES_A_DAY = 100
+"""NIST SP 800-63B, 3.2.2: at most 100 consecutive failures; of 10,000 codes, a chance of 1 %."""
+
+
+def guesses_at_once(stage: Stage, count: int = 100, max_attempts: int = 3) -> Evidence:
+    """Send many different wrong guesses at one claim at the same moment, over all replicas."""
+    email = "guessed@example.com"
+    code = stage.claim(email)
+    guesses = [f"{number:04}" for number in range(count + 1) if f"{number:04}" != code][:count]
+    answers = load.send_at_once(stage.urls, [load.activating(email, PASSWORD, guess) for guess in guesses])
+    row = stage.rows(email).iloc[0]
+    afterwards = stage.activate(email, PASSWORD, code).status_code
+    rows = pd.DataFrame(
+        [
+            ("wrong guesses sent at once, all with the right password", str(count), str(count)),
+            ("answers", ", ".join(sorted({str(answer.status) for answer in answers})), "401"),
+            ("different bodies among them", str(len({answer.body for answer in answers})), "1"),
+            ("guesses that were judged", str(row["attempts"]), str(max_attempts)),
+            ("state", row["state"], "LOCKED"),
+            ("hash", row["password hash"], "none"),
+            ("answer to the right code after that", str(afterwards), "401"),
+        ],
+        columns=["what", "seen", "expected"],
+    )
+    holds = bool((rows["seen"] == rows["expected"]).all())
+    return Evidence(holds, f"{row['attempts']} of {count} guesses at once were judged, then {row['state']}", rows)
+
+
+def guesses_in_a_day(stage: Stage, max_attempts: int = 3) -> Evidence:
+    """Lock, claim anew and guess on, for as many rounds as the address's budgets allow in 24 hours.
+
+    Every statement is real; only the waiting is not: what the database remembers of the address is moved into the
+    past by exactly as long as it makes the attacker wait.
+    """
+    email, clock, guesses, rows = "besieged@example.com", 0.0, 0, list[tuple[object, ...]]()
+    while clock < DAY:
+        if not _claim_blindly(stage, email):
+            wait = WITHOUT_MAIL_SECONDS
+            rows.append((clock / 3600, "no: the day's mails are spent", guesses, "", round(wait / 60)))
+        else:
+            for guess in _wrong_guesses(stage, email, max_attempts):
+                stage.activate(email, PASSWORD, guess)
+            guesses += max_attempts
+            during = "claimed" if _claim_blindly(stage, email) else "refused"
+            wait = _seconds_of_cool_down(stage, email)
+            rows.append((clock / 3600, "yes", guesses, during, round(wait / 60)))
+        clock += wait
+        stage.let_pass(email, wait)
+    frame = pd.DataFrame(rows, columns=["hours", "claimed", "guesses", "a claim at once after", "minutes to wait"])
+    refused = set(frame["a claim at once after"]) <= {"refused", ""}
+    summary = f"{guesses} guesses in 24 hours: a chance of {guesses / 10_000:.1%}, where under 1 % is asked for"
+    return Evidence(0 < guesses < GUESSES_A_DAY and refused, summary, frame)
+
+
+def _claim_blindly(stage: Stage, email: str) -> bool:
+    """Register, and tell whether that holds the address once the mail has gone out or was withheld."""
+    mails = len(stage.mailbox.wait_for(email, 0))
+    stage.register(email)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if len(stage.mailbox.wait_for(email, 0)) > mails:
+            return True
+        if stage.state(email) != "CLAIMED":
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _wrong_guesses(stage: Stage, email: str, count: int) -> list[str]:
+    ((code,),) = stage.execute("SELECT verification_code FROM registrations WHERE email = %(email)s", email=email)
+    return [wrong(code)] * count
+
+
+def _seconds_of_cool_down(stage: Stage, email: str) -> float:
+    ((seconds,),) = stage.execute(
+        "SELECT greatest(0, extract(epoch FROM cooling_until - clock_timestamp()))::float8 "
+        "FROM address_budgets WHERE email = %(email)s",
+        email=email,
+    )
+    return float(seconds)
