@@ -3,14 +3,12 @@
 from beefirst.evaluation.looks import Shown, terminal
 from beefirst.evaluation.service import OWN, find_service
 
-REGISTER = (
-    "curl -i -H 'Content-Type: application/json' "
-    """-d '{{"email": "ada@example.com", "password": "correct horse"}}' {url}/v1/register"""
-)
-ACTIVATE = (
-    "curl -i -u 'ada@example.com:correct horse' -H 'Content-Type: application/json' "
-    """-d '{{"code": "{code}"}}' {url}/v1/activate"""
-)
+REGISTER = """curl -i -H 'Content-Type: application/json' \\
+  -d '{{"email": "ada@example.com", "password": "correct horse"}}' \\
+  {url}/v1/register"""
+ACTIVATE = """curl -i -H 'Content-Type: application/json' \\
+  -u 'ada@example.com:correct horse' -d '{{"code": "{code}"}}' \\
+  {url}/v1/activate"""
 LOGS = {
     "docker compose up": "docker compose logs --no-log-prefix api | grep 'DEMO MAIL'",
     "python -m beefirst up": "# look for the line with DEMO MAIL in the terminal in which `python -m beefirst up` runs",

@@ -151,8 +151,8 @@ ARROWS: dict[
     tuple[State | None, State], tuple[tuple[float, float], tuple[float, float], float, tuple[float, float]]
 ] = {
     # begin, end, curvature, place of the words
-    (None, State.CLAIMED): ((-1.75, 0.0), (-0.5, 0.0), 0, (-1.15, 0.1)),
-    (State.CLAIMED, State.ACTIVE): ((0.5, 0.0), (2.1, 0.0), 0, (1.3, 0.1)),
+    (None, State.CLAIMED): ((-1.75, 0.0), (-0.5, 0.0), 0, (-1.15, 0.16)),
+    (State.CLAIMED, State.ACTIVE): ((0.5, 0.0), (2.1, 0.0), 0, (1.3, 0.16)),
     (State.CLAIMED, State.EXPIRED): ((0.08, -0.25), (0.08, -1.25), 0, (0.34, -1.0)),
     (State.CLAIMED, State.LOCKED): ((0.55, -0.2), (2.45, -1.25), 0, (2.05, -0.62)),
     (State.EXPIRED, State.CLAIMED): ((-0.25, -1.25), (-0.25, -0.25), 0, (-0.7, -0.75)),

@@ -10,7 +10,7 @@ import httpx
 import pandas as pd
 
 from beefirst.evaluation.catalog import query
-from beefirst.evaluation.launch import start_api
+from beefirst.evaluation.launch import RunningApi
 from beefirst.evaluation.mailbox import Mailbox
 from beefirst.evaluation.scratch import ScratchDatabase
 
@@ -59,9 +59,10 @@ class Stage:
     def __init__(self, replicas: int = 1, **settings: Any) -> None:
         self.database = ScratchDatabase()
         self.mailbox = Mailbox()
-        self.apis = [
-            start_api(self.database.url, **{"mail_url": self.mailbox.url, **settings}) for _ in range(replicas)
-        ]
+        settings = {"mail_url": self.mailbox.url, **settings}
+        self.apis = [RunningApi(self.database.url, **settings) for _ in range(replicas)]
+        for api in self.apis:
+            api.wait_until_ready()
         self._connection = self.database.connect()
         atexit.register(self.close)
 

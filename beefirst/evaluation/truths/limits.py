@@ -51,8 +51,7 @@ def guesses_in_a_day(stage: Stage, max_attempts: int = 3) -> Evidence:
             wait = WITHOUT_MAIL_SECONDS
             rows.append((clock / 3600, "no: the day's mails are spent", guesses, "", round(wait / 60)))
         else:
-            for guess in _wrong_guesses(stage, email, max_attempts):
-                stage.activate(email, PASSWORD, guess)
+            load.send_at_once(stage.urls, [load.activating(email, PASSWORD, _wrong_guess(stage, email))] * max_attempts)
             guesses += max_attempts
             during = "claimed" if _claim_blindly(stage, email) else "refused"
             wait = _seconds_of_cool_down(stage, email)
@@ -79,9 +78,9 @@ def _claim_blindly(stage: Stage, email: str) -> bool:
     return True
 
 
-def _wrong_guesses(stage: Stage, email: str, count: int) -> list[str]:
+def _wrong_guess(stage: Stage, email: str) -> str:
     ((code,),) = stage.execute("SELECT verification_code FROM registrations WHERE email = %(email)s", email=email)
-    return [wrong(code)] * count
+    return wrong(code)
 
 
 def _seconds_of_cool_down(stage: Stage, email: str) -> float:
