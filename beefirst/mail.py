@@ -4,6 +4,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import formatdate, make_msgid
@@ -15,7 +16,7 @@ from beefirst.registration import Courier, State
 from beefirst.settings import MailUrl, Settings
 
 if TYPE_CHECKING:
-    pass
+    from aiosmtplib import SMTP
 
 TRIES = 3
 DELIVERY_SECONDS = 15.0
@@ -23,6 +24,7 @@ DELIVERY_SECONDS = 15.0
 
 TRY_SECONDS = 6.0
 PAUSE_SECONDS = 0.5
+QUIT_SECONDS = 1.0
 
 SIMULTANEOUS_DELIVERIES = 50
 """A recipient whose server stalls takes one of these places, and delays nobody else."""
@@ -116,17 +118,16 @@ class SmtpCourier:
         message.set_content(text)
         try:
             async with asyncio.timeout(DELIVERY_SECONDS), self._places:
-                await self._try_until_sent(message)
+                await self._try_until_sent(message, email)
         except TimeoutError:
             raise MailError(f"A mail was not delivered within {DELIVERY_SECONDS:g} s.") from None
 
-    async def _try_until_sent(self, message: EmailMessage) -> None:
+    async def _try_until_sent(self, message: EmailMessage, email: str) -> None:
         import aiosmtplib
 
         for number in range(1, TRIES + 1):
             try:
-                async with aiosmtplib.SMTP(**self._connection, timeout=TRY_SECONDS) as smtp:
-                    await smtp.send_message(message)
+                await self._deliver(message, email, aiosmtplib.SMTP(**self._connection, timeout=TRY_SECONDS))
                 return
             except (aiosmtplib.SMTPException, OSError, ValueError) as error:
                 reason = _explain(error)
@@ -134,6 +135,20 @@ class SmtpCourier:
                 if number == TRIES or _is_final(error):
                     raise MailError(f"A mail was not delivered in {number} tries: {reason}.") from None
             await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _deliver(self, message: EmailMessage, email: str, smtp: "SMTP") -> None:
+        # Not `async with`, which takes leave of a server that has stopped answering, and waits for its reply.
+        try:
+            await smtp.connect()
+            # Named here rather than read back from the header, which is a parser's idea of the address.
+            await smtp.send_message(message, sender=self._sender, recipients=[email])
+            with suppress(Exception):  # the mail is gone; a failure here must not send it again
+                await smtp.execute_command(b"QUIT", timeout=QUIT_SECONDS)
+        finally:
+            if isinstance(transport := smtp.transport, asyncio.WriteTransport):
+                transport.abort()
+            smtp.close()
+            await asyncio.sleep(0.01)  # lets the transport end, also where the loop does next
 
 
 def _connection_parameters(url: MailUrl) -> dict[str, Any]:

@@ -28,6 +28,8 @@ PASSWORD_MAX_BYTES = 72
 CODE_DIGITS = 4
 """The specification: verification_code CHAR(4)."""
 
+ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.IGNORECASE)
+
 MAILS_A_DAY = 20
 """To any one address, so that nobody can be flooded by strangers who claim it."""
 
@@ -68,6 +70,10 @@ def normalise_address(text: str) -> str:
         address = validate_email(text, check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError:
         raise AddressRefusedError("must be an e-mail address such as ada@example.com, in ASCII before the @") from None
+    if ENCODED_WORD.search(
+        address.local_part
+    ):  # RFC 2047, 5: no encoded word within an address, which mail programs would decode
+        raise AddressRefusedError("must not hold an encoded word such as =?utf-8?q?…?= before the @")
     if not text.isascii() and address.domain.isascii():  # a look-alike, such as a full-width letter
         raise AddressRefusedError("must have a domain in ASCII, or an international one that has an xn-- form")
     email = (address.ascii_email or "").lower()
@@ -94,9 +100,6 @@ def check_password(password: str) -> str:
 def draw_code() -> str:
     """Return four digits from the system's cryptographic generator (OWASP ASVS 5.0, 6.5.3)."""
     return f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
-
-
-CODE = re.compile(rf"[0-9]{{{CODE_DIGITS}}}")
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,18 @@ def test_the_table_can_be_looked_at_with_psql(stack: Stack) -> None:
     )
 
 
+def test_an_account_comes_to_be_by_hand(stack: Stack) -> None:
+    person = {"email": "by-hand@example.com", "password": "correct horse"}
+    registered = httpx.post(f"{stack.api_url}/v1/register", json=person, timeout=10)
+
+    wait_until(lambda: "by-hand@example.com" in stack.run("logs", "api").stdout)
+    mail = stack.shell("docker compose logs --no-log-prefix api | grep 'DEMO MAIL'")
+    code = re.findall(r"to by-hand@example\.com: your code is ([0-9]{4})", mail)[-1]
+    activated = httpx.post(f"{stack.api_url}/v1/activate", json={"code": code}, auth=tuple(person.values()), timeout=10)
+
+    assert (registered.status_code, activated.status_code) == (202, 200)
+
+
 def test_a_reset_puts_the_readers_notebooks_back(stack: Stack) -> None:
     assert "as they were shipped" in stack.shell("docker compose exec notebook python -m beefirst notebooks --reset")
 

@@ -15,6 +15,7 @@ from beefirst.evaluation.overview import notebooks
 from beefirst.evaluation.scratch import ScratchDatabase
 from beefirst.folders import CHECKOUT
 from beefirst.settings import SeatSettings, Settings
+from tests.conftest import wait_until
 
 README = (CHECKOUT / "README.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.+?)```", README, re.DOTALL) for line in block.splitlines()]
@@ -25,6 +26,7 @@ ELSEWHERE = {
     "pip install -r requirements.txt && python -m beefirst up": ".ci/run",
     "docker compose exec notebook python -m beefirst notebooks --reset": "tests/test_compose.py",
     "docker compose exec db psql -U beefirst -P pager=off -c '\\d registrations'": "tests/test_compose.py",
+    "docker compose logs --no-log-prefix api | grep 'DEMO MAIL'": "tests/test_compose.py",
     "docker compose down": "tests/test_compose.py",
     "docker compose down -v": "tests/test_compose.py",
     "DB_PORT=15432 API_PORT=18000 NOTEBOOK_PORT=18888 docker compose up": "tests/test_compose.py",
@@ -73,6 +75,24 @@ def test_a_command_works_as_it_stands(command: str, api: RunningApi, psql: str, 
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip()
     assert pins(tmp_path) == pins(CHECKOUT)
+
+
+def test_the_two_requests_by_hand_claim_an_address_and_activate_it(api: RunningApi) -> None:
+    register, activate = (command for command in COMMANDS if command.startswith("curl -i"))
+
+    registered = shell(register.replace("http://localhost:8000", api.url))
+    wait_until(lambda: "DEMO MAIL to ada@example.com: your code" in api.log())
+    code = re.findall(r"DEMO MAIL to ada@example\.com: your code is ([0-9]{4})", api.log())[-1]
+    activated = shell(activate.replace("http://localhost:8000", api.url).replace("1234", code))
+
+    assert registered.startswith("HTTP/1.1 202")
+    assert activated.startswith("HTTP/1.1 200")
+
+
+def shell(command: str) -> str:
+    return subprocess.run(
+        f"{command} --noproxy '*'", shell=True, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
 
 
 def pins(folder: Path) -> list[str]:
