@@ -70,9 +70,7 @@ def normalise_address(text: str) -> str:
         address = validate_email(text, check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError:
         raise AddressRefusedError("must be an e-mail address such as ada@example.com, in ASCII before the @") from None
-    if ENCODED_WORD.search(
-        address.local_part
-    ):  # RFC 2047, 5: no encoded word within an address, which mail programs would decode
+    if ENCODED_WORD.search(address.local_part):  # forbidden by RFC 2047, 5; some mail programs would decode it
         raise AddressRefusedError("must not hold an encoded word such as =?utf-8?q?…?= before the @")
     if not text.isascii() and address.domain.isascii():  # a look-alike, such as a full-width letter
         raise AddressRefusedError("must have a domain in ASCII, or an international one that has an xn-- form")
