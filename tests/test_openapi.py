@@ -1,0 +1,65 @@
+"""The OpenAPI document, against the API that publishes it."""
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from beefirst.evaluation.launch import RunningApi, start_api
+from beefirst.evaluation.scratch import ScratchDatabase
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[RunningApi]:
+    with ScratchDatabase() as database, start_api(database.url) as running:
+        yield running
+
+
+OPERATIONS = (
+    "POST /v1/register",
+    "POST /v1/activate",
+    "GET /health/live",
+    "GET /health/ready",
+    "GET /health",
+    "GET /health/startup",
+    "GET /metrics",
+)
+
+
+@pytest.fixture(scope="module")
+def document(api: RunningApi) -> dict[str, APIOperation]:
+    schema = schemathesis.openapi.from_url(f"{api.url}/openapi.json")
+    operations = (result.ok() for result in schema.get_all_operations())
+    return {f"{operation.method.upper()} {operation.path}": operation for operation in operations}
+
+
+def test_the_document_has_every_operation(document: dict[str, APIOperation]) -> None:
+    assert set(document) == set(OPERATIONS)
+
+
+VALID, INVALID = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [*((name, VALID) for name in OPERATIONS), *((name, INVALID) for name in OPERATIONS if name.startswith("POST"))],
+)
+def test_no_request_gets_a_server_error_or_an_answer_that_is_not_documented(
+    document: dict[str, APIOperation], name: str, mode: schemathesis.GenerationMode
+) -> None:
+    @given(document[name].as_strategy(generation_mode=mode))
+    @settings(max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    def validate(case: schemathesis.Case) -> None:
+        case.call_and_validate(checks=CHECKS)
+
+    validate()

@@ -1,0 +1,78 @@
+"""bcrypt on threads of its own."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import bcrypt
+import pytest
+
+from beefirst import passwords
+from beefirst.errors import OverloadedError
+from beefirst.passwords import DUMMY_HASH, BcryptPasswords
+
+
+@pytest.fixture
+def two_threads() -> Iterator[BcryptPasswords]:
+    hasher = BcryptPasswords(10, threads=2)
+    yield hasher
+    hasher.close()
+
+
+@pytest.mark.parametrize("password", ["correct horse", "é" * 36, "x" * 72])
+def test_a_hash_matches_its_password_and_no_other(two_threads: BcryptPasswords, password: str) -> None:
+    async def run() -> tuple[str, bool, bool]:
+        made = await two_threads.hash(password)
+        return made, await two_threads.match(password, made), await two_threads.match(password[1:], made)
+
+    made, right, wrong = asyncio.run(run())
+
+    assert made.startswith("$2b$10$")
+    assert (right, wrong) == (True, False)
+
+
+def test_without_a_hash_nothing_matches_and_the_work_is_that_of_the_cost(two_threads: BcryptPasswords) -> None:
+    async def seconds(password_hash: str | None) -> float:
+        started = time.perf_counter()
+        assert await two_threads.match("wrong horse", password_hash) is False
+        return time.perf_counter() - started
+
+    real = bcrypt.hashpw(b"correct horse", bcrypt.gensalt(10)).decode()
+    with_hash = sorted(asyncio.run(seconds(real)) for _ in range(5))[2]
+    without = sorted(asyncio.run(seconds(None)) for _ in range(5))[2]
+
+    assert 0.5 < without / with_hash < 2
+
+
+@pytest.mark.parametrize("cost", [10, 16])
+def test_the_dummy_hash_is_shaped_like_one_of_any_cost(cost: int) -> None:
+    dummy = DUMMY_HASH.format(cost=cost)
+
+    assert dummy.startswith(f"$2b${cost}$")
+    assert len(dummy) == 60
+
+
+def test_the_event_loop_is_served_while_all_threads_hash(two_threads: BcryptPasswords) -> None:
+    async def longest_pause() -> float:
+        hashing = [asyncio.create_task(two_threads.hash("correct horse")) for _ in range(12)]
+        pauses = []
+        while not all(task.done() for task in hashing):
+            started = time.perf_counter()
+            await asyncio.sleep(0.001)
+            pauses.append(time.perf_counter() - started)
+        return sorted(pauses)[len(pauses) // 2]
+
+    assert asyncio.run(longest_pause()) < 0.03
+
+
+def test_more_than_can_be_served_in_time_is_refused(
+    two_threads: BcryptPasswords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "QUEUE_LIMIT", 2)
+
+    async def run() -> list[object]:
+        return await asyncio.gather(*(two_threads.hash("correct horse") for _ in range(6)), return_exceptions=True)
+
+    results = asyncio.run(run())
+
+    assert [isinstance(result, OverloadedError) for result in results] == [False] * 4 + [True] * 2
