@@ -105,6 +105,9 @@ class Service(RuleBasedStateMachine):
             model.attempts, model.age = 0, 0.0
 
     @rule(address=ADDRESSES, password=PASSWORDS, right=st.booleans())
+    def try_to_activate(self, address: str, password: str, right: bool) -> None:
+        self.activate(address, password, right)
+
     def activate(self, address: str, password: str, right: bool) -> None:
         model = self.model[address.strip().lower()]
         code = model.code or "0000"
@@ -113,6 +116,11 @@ class Service(RuleBasedStateMachine):
         attempt = self.run_steps(lambda: self.service.activate(address, password, tried))
 
         assert attempt.outcome == model.activate(password, right)
+
+    @rule(address=ADDRESSES, times=st.integers(1, MAX_ATTEMPTS))
+    def guess_with_the_claims_own_password(self, address: str, times: int) -> None:
+        for _ in range(times):
+            self.activate(address, self.model[address.strip().lower()].password or "correct horse", right=False)
 
     @rule(seconds=st.sampled_from([TTL - SAFE, TTL + SAFE, 25 * TTL]))
     def let_time_pass(self, seconds: float) -> None:
@@ -152,7 +160,7 @@ def test_the_service_does_what_the_model_does() -> None:
         run_state_machine_as_test(
             Service,
             settings=settings(
-                max_examples=40,
+                max_examples=100,
                 stateful_step_count=30,
                 deadline=None,
                 derandomize=True,
