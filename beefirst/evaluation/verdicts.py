@@ -61,8 +61,11 @@ class Verdict:
             holds: whether the requirement was seen to hold.
             evidence: what was seen, in a few words.
         """
-        failed_before = key in self._made and self._made[key].result == "FAIL"
-        self._record(key, "PASS" if holds and not failed_before else "FAIL", str(evidence))
+        before, seen = self._made.get(key), str(evidence)
+        if before and seen not in before.evidence:
+            seen = f"{before.evidence}; {seen}"
+        failed_before = before is not None and before.result == "FAIL"
+        self._record(key, "PASS" if holds and not failed_before else "FAIL", seen)
 
     def not_shown(self, key: str, command: str) -> None:
         """Record that this way of running cannot make a check.
