@@ -11,7 +11,7 @@ from email.utils import formatdate, make_msgid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from beefirst.errors import MailError
+from beefirst.errors import DatabaseUnavailableError, MailError
 from beefirst.registration import Courier, State
 from beefirst.settings import MailUrl, Settings
 
@@ -211,3 +211,5 @@ async def _report(delivery: Callable[[], Coroutine[Any, Any, object]]) -> None:
         await delivery()
     except MailError as error:
         log.error("%s", error)
+    except DatabaseUnavailableError as error:
+        log.error("%s A claim without its mail frees itself at its TTL.", error)

@@ -77,4 +77,6 @@ def _yield_to_others() -> None:
     # Hashing takes all cores for as long as there is anything to hash. At a lower priority it leaves the
     # event loop, which needs little and needs it at once, in front. Linux counts niceness by thread.
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        thread = threading.get_native_id()
+        # A service that runs at a lower priority already may not raise it.
+        os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
