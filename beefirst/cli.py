@@ -1,10 +1,11 @@
-"""The command line: python -m beefirst up | api | migrate | notebooks."""
+"""The command line: python -m beefirst up | api | migrate | notebooks | report."""
 
 import argparse
 import asyncio
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from beefirst.errors import BeefirstError
 from beefirst.settings import SeatSettings, Settings
@@ -53,6 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     notebooks = commands.add_parser("notebooks", help="serve the notebooks in JupyterLab")
     notebooks.add_argument("--reset", action="store_true", help="put the notebooks back as they were shipped, and end")
     notebooks.set_defaults(command=_notebooks)
+
+    report = commands.add_parser("report", help="run every notebook and write a report of what they found")
+    report.add_argument("--output", type=Path, default=Path("report"), metavar="DIR", help="where to (default: report)")
+    report.set_defaults(command=_report)
     return parser
 
 
@@ -87,3 +92,9 @@ def _notebooks(options: argparse.Namespace) -> None:
         print(readers_copy.reset())
     else:
         jupyterlab.serve(SeatSettings.load())
+
+
+def _report(options: argparse.Namespace) -> None:
+    from beefirst.evaluation.report import write_report
+
+    write_report(options.output)

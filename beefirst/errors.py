@@ -51,3 +51,7 @@ class MailError(BeefirstError):
 
 class OverloadedError(BeefirstError):
     """More passwords wait to be hashed than could be served in time."""
+
+
+class NotebooksFailedError(BeefirstError):
+    """A notebook of a report failed; the report itself is complete."""

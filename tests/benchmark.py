@@ -21,7 +21,8 @@ from pathlib import Path
 import bcrypt
 
 from beefirst.evaluation import load
-from beefirst.evaluation.launch import RunningApi, clean_environment, start_api
+from beefirst.evaluation.environment import clean_environment
+from beefirst.evaluation.launch import RunningApi, start_api
 from beefirst.evaluation.scratch import ScratchDatabase
 from beefirst.folders import CHECKOUT
 from beefirst.ports import free_port

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from psycopg import sql
 
-from beefirst.evaluation.launch import clean_environment
+from beefirst.evaluation.environment import clean_environment
 from beefirst.evaluation.scratch import ScratchDatabase
 
 SECRET = "correct-horse-battery"

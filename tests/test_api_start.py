@@ -20,7 +20,8 @@ from psycopg import sql
 from beefirst.database.embedded import EmbeddedServer
 from beefirst.database.startup import MINIMUM_SERVER_VERSION
 from beefirst.evaluation import catalog, releases
-from beefirst.evaluation.launch import RunningApi, clean_environment, start_api
+from beefirst.evaluation.environment import clean_environment
+from beefirst.evaluation.launch import RunningApi, start_api
 from beefirst.evaluation.scratch import ScratchDatabase
 from beefirst.ports import free_port
 from beefirst.processes import answers

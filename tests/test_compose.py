@@ -19,7 +19,7 @@ import pytest
 
 from beefirst.evaluation import catalog
 from beefirst.evaluation.criteria import START_BUDGET_SECONDS
-from beefirst.evaluation.launch import clean_environment
+from beefirst.evaluation.environment import clean_environment
 from beefirst.folders import CHECKOUT
 from beefirst.ports import free_port
 from beefirst.processes import answers

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from beefirst.evaluation.criteria import CHECKS
-from beefirst.evaluation.launch import clean_environment
+from beefirst.evaluation.environment import clean_environment
 from beefirst.evaluation.overview import notebooks
 from beefirst.evaluation.scratch import server_url
 from beefirst.folders import CHECKOUT, NOTEBOOKS
@@ -85,7 +85,7 @@ def test_a_notebook_ends_in_its_verdict_and_hides_no_error(path: Path) -> None:
     notebook = json.loads(path.read_text())
 
     assert "".join(notebook["cells"][-1]["source"]).endswith("verdict.conclude()")
-    assert f'Verdict("{path.stem}")' in path.read_text().replace('\\"', '"')
+    assert f'begin("{path.stem}")' in path.read_text().replace('\\"', '"')
     assert "execution" not in notebook["metadata"]
     assert [cell for cell in notebook["cells"] if cell["metadata"].get("tags")] == []
 

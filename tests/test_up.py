@@ -13,7 +13,7 @@ import httpx
 import psycopg
 import pytest
 
-from beefirst.evaluation.launch import clean_environment
+from beefirst.evaluation.environment import clean_environment
 from beefirst.evaluation.scratch import ScratchDatabase
 from beefirst.ports import bind, free_port
 from tests.conftest import SECRET, wait_until

@@ -6,9 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from beefirst.errors import ProcessError
 from beefirst.evaluation.criteria import CHECKS
 from beefirst.evaluation.looks import RED, table
-from beefirst.evaluation.verdicts import Verdict, VerdictError, last_verdict, verdicts_folder
+from beefirst.evaluation.records import NOT_FINISHED, load_record, records_folder
+from beefirst.evaluation.verdicts import Verdict, VerdictError, begin
+from beefirst.ports import free_port
 
 PROMISED = {"A.1": "The first holds", "A.2": "The second holds"}
 
@@ -18,6 +21,12 @@ def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("BEEFIRST_DATA", str(tmp_path))
 
 
+def last_verdict() -> str:
+    record = load_record("sample")
+    assert record
+    return record.verdict
+
+
 def test_a_verdict_passes_when_every_promised_check_held() -> None:
     verdict = Verdict("sample", PROMISED)
     verdict.check("A.1", True, "seen")
@@ -25,7 +34,7 @@ def test_a_verdict_passes_when_every_promised_check_held() -> None:
 
     verdict.conclude()
 
-    assert last_verdict("sample")[0] == "PASS"
+    assert last_verdict() == "PASS"
 
 
 def test_a_failed_check_fails_the_verdict_and_is_named() -> None:
@@ -36,7 +45,7 @@ def test_a_failed_check_fails_the_verdict_and_is_named() -> None:
     with pytest.raises(VerdictError, match=r"1 of 2 checks failed or were not made: A\.2"):
         verdict.conclude()
 
-    assert last_verdict("sample")[0] == "FAIL"
+    assert last_verdict() == "FAIL"
 
 
 def test_a_check_that_was_never_made_fails_the_verdict() -> None:
@@ -63,7 +72,7 @@ def test_a_check_that_cannot_be_made_here_is_counted_in_the_verdict() -> None:
 
     verdict.conclude()
 
-    assert last_verdict("sample")[0] == "PASS, 1 not shown here"
+    assert last_verdict() == "PASS, 1 not shown here"
 
 
 def test_a_verdict_of_which_nothing_was_seen_fails() -> None:
@@ -94,7 +103,7 @@ def test_a_table_shows_what_it_is_given_as_text_and_marks_the_words_that_matter(
     html = table(pd.DataFrame([("<b>bold</b>", "FAIL")], columns=["what", "result"]))._repr_html_()
 
     assert "&lt;b&gt;bold&lt;/b&gt;" in html
-    assert f'<span style="color:{RED};font-weight:600;white-space:nowrap">FAIL</span>' in html
+    assert f'<span style="color:{RED};font-weight:600">FAIL</span>' in html
     assert "<style" not in html
 
 
@@ -103,7 +112,7 @@ def test_a_verdict_keeps_every_check_with_its_evidence_for_later() -> None:
     verdict.check("A.1", True, "seen")
     verdict.conclude()
 
-    saved = json.loads((verdicts_folder() / "sample.json").read_text())
+    saved = json.loads((records_folder() / "sample.json").read_text())
 
     assert saved["checks"][0] | {"milliseconds": 0} == {
         "key": "A.1",
@@ -115,7 +124,32 @@ def test_a_verdict_keeps_every_check_with_its_evidence_for_later() -> None:
 
 
 def test_a_notebook_that_was_never_run_has_no_verdict() -> None:
-    assert last_verdict("sample") == ("not run", "")
+    assert load_record("sample") is None
+
+
+def test_a_verdict_that_cannot_be_read_counts_as_none() -> None:
+    records_folder().mkdir()
+    (records_folder() / "sample.json").write_text('{"verdict": "PASS"}')
+
+    assert load_record("sample") is None
+
+
+def test_a_notebook_that_stops_half_way_has_no_verdict_of_an_earlier_run() -> None:
+    finished = Verdict("sample", {"A.1": "It holds"})
+    finished.check("A.1", True, "seen")
+    finished.conclude()
+
+    Verdict("sample", PROMISED).check("A.1", True, "seen")
+
+    assert last_verdict() == NOT_FINISHED
+
+
+def test_a_notebook_does_not_begin_while_the_api_that_is_named_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("API_URL", address)
+
+    with pytest.raises(ProcessError, match=f"The API at {address} is not ready: bring it up with `docker compose up`"):
+        begin("03_schema")
 
 
 def test_every_acceptance_criterion_is_promised_by_a_notebook() -> None:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from beefirst.evaluation.criteria import START_BUDGET_SECONDS
-from beefirst.evaluation.looks import BLUE, GREY, PHASE_COLOURS, RED
+from beefirst.evaluation.looks import BLUE, GREEN, GREY, PHASE_COLOURS, RED
 from beefirst.registration import TRANSITIONS, State
 
 DOTS_PER_INCH = 100
@@ -23,8 +23,8 @@ class Chart:
         self._png, self._width = picture.getvalue(), int(figure.get_figwidth() * DOTS_PER_INCH)
         self.finding = finding
 
-    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
-        return self._png, {"width": self._width}
+    def _repr_png_(self) -> tuple[bytes, dict[str, object]]:
+        return self._png, {"width": self._width, "alt": self.finding}
 
     def __repr__(self) -> str:
         return self.finding
@@ -129,23 +129,26 @@ def state_machine(path: Sequence[str]) -> Chart:
     unheard_of = {step for step in taken if step[0] and step[1] not in TRANSITIONS[step[0]]}
     if unheard_of:
         raise ValueError(f"no rule allows {unheard_of}")
-    finding = f"The path taken: {' → '.join(states)}" if states else "A registration: four states, and what leads on"
-    figure = Figure(figsize=(9.5, 3.9))
+    finding = f"The path taken: {' → '.join(states)}" if states else "Whatever is not proven can be claimed again"
+    figure = Figure(figsize=(9.5, 3.5))
     axes = figure.add_subplot()
     axes.set_title(finding, loc="left", fontsize=12, fontweight="bold", pad=12)
     axes.set_axis_off()
     axes.set_xlim(-1.9, 3.7)
-    axes.set_ylim(-2.05, 0.75)
+    axes.set_ylim(-1.8, 0.75)
     for (begin, end), cause in CAUSES.items():
-        _arrow(axes, begin, end, cause, BLUE if (begin, end) in taken else "#C3C8D0")
+        _arrow(axes, begin, end, cause, INK if not states else BLUE if (begin, end) in taken else PALE)
     for state, (x, y) in PLACES.items():
-        colour = BLUE if state in states else GREY
+        colour = STATE_COLOURS[state] if not states else BLUE if state in states else GREY
         box = {"boxstyle": "round,pad=0.6", "facecolor": "white", "edgecolor": colour, "linewidth": 2.2}
         axes.text(
             x, y, state, ha="center", va="center", fontsize=11, fontweight="bold", color=colour, bbox=box, zorder=4
         )
     return Chart(figure, finding)
 
+
+STATE_COLOURS = {State.CLAIMED: BLUE, State.ACTIVE: GREEN, State.EXPIRED: GREY, State.LOCKED: RED}
+INK, PALE = "#374151", "#C3C8D0"
 
 ARROWS: dict[
     tuple[State | None, State], tuple[tuple[float, float], tuple[float, float], float, tuple[float, float]]
@@ -165,7 +168,7 @@ def _arrow(axes: Axes, begin: State | None, end: State, cause: str, colour: str)
     start, stop, curvature, words = ARROWS[begin, end]
     style = {"arrowstyle": "-|>", "color": colour, "linewidth": 2.2, "connectionstyle": f"arc3,rad={curvature}"}
     axes.annotate("", xy=stop, xytext=start, arrowprops=style, zorder=3 if colour == BLUE else 2)
-    text = colour if colour == BLUE else GREY
+    text = GREY if colour == PALE else colour
     axes.text(*words, cause, ha="center", va="center", fontsize=9, color=text, backgroundcolor="white", zorder=2.5)
 
 

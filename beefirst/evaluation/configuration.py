@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from beefirst.evaluation.launch import RunningApi, clean_environment
+from beefirst.evaluation.environment import clean_environment
+from beefirst.evaluation.launch import RunningApi
 from beefirst.settings import Settings, setting_rules
 
 REPORT = """
@@ -72,15 +73,18 @@ def refusals(cases: Sequence[tuple[str, str]]) -> pd.DataFrame:
         cases: names of settings with values outside their rules.
 
     Returns:
-        The columns setting, value, what the start says, exit status.
+        The columns setting, value, what the start says, result: `refused` where that is one line which names the
+        setting, its rule and the value, with exit status 1; `TAKEN` where the start went on to look for its database.
     """
     rows = []
     for name, value in cases:
         setting: dict[str, Any] = {name: value}
-        with RunningApi(NOTHING_LISTENS.format(password="unused"), **setting) as api:  # noqa: S106
-            status = api.wait_for_end()
-            rows.append((name, value, api.log().strip(), status))
-    return pd.DataFrame(rows, columns=["setting", "value", "what the start says", "exit status"])
+        brief = {"STARTUP_TIMEOUT_SECONDS": 1, **setting}
+        with RunningApi(NOTHING_LISTENS.format(password="unused"), **brief) as api:  # noqa: S106
+            status, said = api.wait_for_end(), api.log().strip()
+        named = status == 1 and "\n" not in said and all(words in said for words in (name, value, "must be"))
+        rows.append((name, value, said.removeprefix("beefirst: "), "refused" if named else "TAKEN"))
+    return pd.DataFrame(rows, columns=["setting", "value", "what the start says", "result"])
 
 
 def output_of_failing_start(password: str) -> str:

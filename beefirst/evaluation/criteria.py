@@ -5,6 +5,7 @@ CHECKS: dict[str, dict[str, str]] = {
         "UP.1": "The API answers and is ready",
         "UP.2": "The database answers and has every migration",
         "UP.3": "JupyterLab answers",
+        "UP.4": "Every notebook that was run from here comes to a PASS",
     },
     "01_compose": {
         "AC1.1": "One file declares the database, the API and JupyterLab, with their ports 5432, 8000 and 8888",

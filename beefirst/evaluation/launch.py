@@ -1,7 +1,6 @@
 """Starting the API as a process of its own, on a database of one's choice, and following its start."""
 
 import atexit
-import os
 import signal
 import tempfile
 import time
@@ -13,16 +12,9 @@ import httpx
 import pandas as pd
 
 from beefirst.errors import ProcessError
+from beefirst.evaluation.environment import clean_environment
 from beefirst.ports import free_port
 from beefirst.processes import Service
-from beefirst.settings import SeatSettings, Settings
-
-OWN_NAMES = {name.upper() for model in (Settings, SeatSettings) for name in model.model_fields}
-
-
-def clean_environment() -> dict[str, str]:
-    """Return this process's environment without beefirst's settings, so that what is shown depends on none of them."""
-    return {name: value for name, value in os.environ.items() if name.upper() not in OWN_NAMES}
 
 
 def fetch(url: str, token: str = "") -> httpx.Response:

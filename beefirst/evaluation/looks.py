@@ -12,6 +12,8 @@ import pandas as pd
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#00785A", "#B34700", "#6B7280"
 PHASE_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#CC79A7", "#6B7280")
 
+NOT_RUN_YET = "not run"
+
 WORDS = {
     "PASS": GREEN,
     "yes": GREEN,
@@ -22,12 +24,17 @@ WORDS = {
     "NOT MADE": RED,
     "DIFFERS": RED,
     "CHANGED": RED,
+    "TAKEN": RED,
     "NOT SHOWN HERE": GREY,
-    "not run": GREY,
+    "NOT FINISHED": RED,
+    NOT_RUN_YET: GREY,
 }
 """Words that are also set in colour; the word alone carries the meaning."""
 
 CELL = "padding:5px 14px 5px 0;text-align:left;vertical-align:top;border-bottom:1px solid rgba(128,128,128,.3);"
+
+SHORT = 26
+"""Characters of a cell that is kept on one line."""
 
 
 class Shown:
@@ -47,9 +54,9 @@ def table(frame: pd.DataFrame) -> Shown:
     """Return `frame` as a table that marks the words of WORDS.
 
     Args:
-        frame: one row a line; its index is not shown. An address becomes a link.
+        frame: one row a line; its index is not shown. An address and the name of a notebook become links.
     """
-    head = "".join(f'<th style="{CELL}font-weight:600">{escape(str(name))}</th>' for name in frame.columns)
+    head = "".join(f'<th style="{_style(str(name))}font-weight:600">{escape(str(name))}</th>' for name in frame.columns)
     rows = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in frame.itertuples(index=False))
     html = (
         '<table style="border-collapse:collapse;font-size:13px;line-height:1.45;margin:4px 0 8px 0">'
@@ -59,14 +66,31 @@ def table(frame: pd.DataFrame) -> Shown:
 
 
 def _cell(value: Any) -> str:
-    text = "" if value is None or value is pd.NA or value != value else str(value)
+    text = _text(value)
     # On its own in a span, a dollar sign is no delimiter of mathematics to JupyterLab.
     shown = escape(text).replace("\n", "<br>").replace("$", "<span>$</span>")
     if text.startswith("http") and " " not in text:
         shown = f'<a href="{shown}" target="_blank">{shown}</a>'
-    if colour := WORDS.get(text):
-        shown = f'<span style="color:{colour};font-weight:600;white-space:nowrap">{shown}</span>'
-    return f'<td style="{CELL}">{shown}</td>'
+    if text.endswith(".ipynb"):
+        shown = f'<a href="{shown}">{shown.removesuffix(".ipynb")}</a>'
+    if colour := _colour(text):
+        shown = f'<span style="color:{colour};font-weight:600">{shown}</span>'
+    return f'<td style="{_style(text)}">{shown}</td>'
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None or value is pd.NA or value != value else str(value)
+
+
+def _style(text: str) -> str:
+    """Return how a cell looks: what is short stays on one line, what is long breaks wherever it must."""
+    return CELL + ("white-space:nowrap;" if len(text) <= SHORT else "overflow-wrap:anywhere;")
+
+
+def _colour(text: str) -> str | None:
+    return GREEN if text.startswith("PASS, ") else WORDS.get(text)
 
 
 SHOWN_HEADERS = ("content-type", "cache-control", "www-authenticate", "retry-after")

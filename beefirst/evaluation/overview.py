@@ -1,19 +1,28 @@
 """What notebook 00 shows: what runs where, and what each notebook found."""
 
 import json
+import os
 import platform
 import re
+from collections.abc import Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
+from IPython.display import display
 
+from beefirst.evaluation.environment import PART_OF_A_RUN
+from beefirst.evaluation.looks import NOT_RUN_YET, Shown, table
+from beefirst.evaluation.records import Record, load_record
+from beefirst.evaluation.runner import run_notebook
 from beefirst.evaluation.service import RunningService, jupyterlab_url
-from beefirst.evaluation.verdicts import last_verdict
 from beefirst.folders import NOTEBOOKS
 from beefirst.seat.readers_copy import copies_folder, outdated
 from beefirst.settings import SeatSettings
 
+FIRST = "00_start_here"
+COLUMNS = ["notebook", "question", "criterion", "takes", "verdict", "last run"]
 CRITERION = re.compile(r"\*\*Criterion (?P<criterion>.+?)\.\*\*")
 DURATION = re.compile(r"\*\*Takes\*\* (?P<duration>about \d+ \w+)")
 
@@ -41,30 +50,102 @@ def version_of(package: str) -> str:
         return "from source"
 
 
+def fields(values: Mapping[str, object], name: str = "field") -> pd.DataFrame:
+    """Return named values as a table with two columns, of which the first is called `name` and the second value."""
+    return pd.DataFrame([(key, str(value)) for key, value in values.items()], columns=[name, "value"])
+
+
 def _target(service: RunningService) -> str:
     with service.connect() as connection:
         info = connection.info
         return f"{info.host}:{info.port}, database {info.dbname}"
 
 
-def notebooks(folder: Path = NOTEBOOKS) -> pd.DataFrame:
+def find_notebooks(folder: Path | None = None) -> list[Path]:
+    """Return the numbered notebooks of a folder in their order.
+
+    Args:
+        folder: where they lie; the working directory where left out, or from elsewhere the shipped originals.
+    """
+    if folder is None:
+        folder = Path.cwd() if (Path.cwd() / f"{FIRST}.ipynb").exists() else NOTEBOOKS
+    return sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+
+
+def notebooks(folder: Path | None = None) -> pd.DataFrame:
     """Return every notebook with its question, criterion, expected time, and the verdict and time of its last run."""
-    rows = []
-    for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
-        opening = "".join(json.loads(path.read_text())["cells"][0]["source"])
-        criterion, duration = CRITERION.search(opening), DURATION.search(opening)
-        verdict, when = last_verdict(path.stem)
-        rows.append(
-            (
-                path.stem,
-                opening.splitlines()[0].lstrip("# "),
-                criterion["criterion"] if criterion else "",
-                duration["duration"] if duration else "",
-                verdict,
-                when,
-            )
-        )
-    return pd.DataFrame(rows, columns=["notebook", "question", "criterion", "takes", "last verdict", "last run"])
+    return pd.DataFrame([_row(path) for path in find_notebooks(folder)], columns=COLUMNS)
+
+
+def _row(path: Path) -> tuple[str, ...]:
+    opening = "".join(json.loads(path.read_text())["cells"][0]["source"])
+    criterion, duration = CRITERION.search(opening), DURATION.search(opening)
+    record = load_record(path.stem)
+    return (
+        path.name,
+        opening.splitlines()[0].lstrip("# "),
+        criterion["criterion"] if criterion else "",
+        duration["duration"] if duration else "",
+        record.verdict if record else NOT_RUN_YET,
+        f"{record.finished_at:%Y-%m-%d %H:%M} UTC, took {record.seconds:.0f} s" if record else "",
+    )
+
+
+def run_all(folder: Path | None = None) -> list[Record]:
+    """Run every notebook but the first, in order, filling the table of `notebooks` as they go.
+
+    Where this notebook is itself run along with others, the quickest one stands for all.
+
+    Returns:
+        What each of them found.
+    """
+    paths = [path for path in find_notebooks(folder) if path.stem != FIRST]
+    if PART_OF_A_RUN in os.environ:
+        paths = [min(paths, key=_expected_seconds)]
+        print("This notebook is run along with others: here the quickest of them stands for all.")
+    live = _LiveTable(folder, {f"{FIRST}.ipynb": "this notebook"} | {path.name: "waiting" for path in paths})
+    records = []
+    for path in paths:
+        run = run_notebook(path, progress=partial(live.show_progress, path.name))
+        live.finish(path.name)
+        records.append(run.record)
+    return records
+
+
+def _expected_seconds(path: Path) -> int:
+    found = DURATION.search("".join(json.loads(path.read_text())["cells"][0]["source"]))
+    number, unit = found["duration"].split()[1:] if found else ("1", "hour")
+    return int(number) * {"second": 1, "minute": 60}.get(unit.rstrip("s"), 3600)
+
+
+class _LiveTable:
+    """The table of the notebooks, written anew in one output whenever something in it changes."""
+
+    def __init__(self, folder: Path | None, states: dict[str, str]) -> None:
+        self._folder, self._states = folder, states
+        self._handle = display(self._table(), display_id=True)
+
+    def show_progress(self, name: str, done: int, total: int) -> None:
+        self._set(name, f"running: cell {min(done + 1, total)} of {total}")
+
+    def finish(self, name: str) -> None:
+        del self._states[name]
+        self._update()
+
+    def _set(self, name: str, state: str) -> None:
+        if self._states[name] != state:
+            self._states[name] = state
+            self._update()
+
+    def _update(self) -> None:
+        if self._handle:
+            self._handle.update(self._table())
+
+    def _table(self) -> Shown:
+        frame = notebooks(self._folder).set_index("notebook", drop=False)
+        for name, state in self._states.items():
+            frame.loc[name, ["verdict", "last run"]] = state, ""
+        return table(frame)
 
 
 def copies() -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from beefirst.database.embedded import EmbeddedServer
+from beefirst.evaluation.environment import PART_OF_A_RUN
 from beefirst.seat.imports import skip_iri_grammar
 
 skip_iri_grammar()  # nbmake imports nbformat after this
@@ -52,6 +53,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         (profile / "ipython_kernel_config.py").write_text(KERNEL_CONFIG)
         os.environ["IPYTHONDIR"] = str(folder / "ipython")
         os.environ["BEEFIRST_DATA"] = str(folder / "data")
+        os.environ[PART_OF_A_RUN] = "1"
         os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # a kernel `python3` in the user's home is not this one
         os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
         os.environ.setdefault("MPLCONFIGDIR", str(folder / "matplotlib"))

@@ -65,16 +65,28 @@ def find_service() -> RunningService:
         ProcessError: API_URL is set and nothing answers there.
         DatabaseUnavailableError: DATABASE_URL is set and nothing answers there.
     """
-    api_url, database_url = os.environ.get("API_URL"), configured_url()
-    if database_url:
-        _wait_for_database(database_url)
+    api_url, database_url = require_named()
     if not api_url or not database_url:
         return _start_own()
-    _wait_for(api_url)
     seat = SeatSettings.load()
     browser_url = seat.browser_url(seat.api_port) if seat.beefirst_container else api_url
     way = "docker compose up" if seat.beefirst_container else "python -m beefirst up"
     return RunningService(api_url, browser_url, database_url, way)
+
+
+def require_named() -> tuple[str | None, str | None]:
+    """Return API_URL and DATABASE_URL, each None where it is not set, once those that are set answer.
+
+    Raises:
+        ProcessError: API_URL is set and nothing answers there.
+        DatabaseUnavailableError: DATABASE_URL is set and nothing answers there.
+    """
+    api_url, database_url = os.environ.get("API_URL"), configured_url()
+    if database_url:
+        _wait_for_database(database_url)
+    if api_url:
+        _wait_for(api_url)
+    return api_url, database_url
 
 
 def _start_own() -> RunningService:

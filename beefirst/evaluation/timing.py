@@ -23,6 +23,20 @@ class Progress:
             self._handle.update(HTML(f"<code>{bar:░<20}</code> {escape(self._what)} {done} of {self._total}"))
 
 
+def spread(starts: pd.DataFrame) -> pd.DataFrame:
+    """Return the quickest, the median and the slowest of many starts, by phase.
+
+    Args:
+        starts: as `measure_starts` returns them, in seconds.
+
+    Returns:
+        The columns phase, quickest (s), median (s), slowest (s), as text with three decimals.
+    """
+    columns = {"quickest (s)": starts.min(), "median (s)": starts.median(), "slowest (s)": starts.max()}
+    frame = pd.DataFrame(columns).map("{:.3f}".format)
+    return frame.rename_axis("phase").reset_index()
+
+
 def measure_starts(count: int, database: ScratchDatabase) -> pd.DataFrame:
     """Start an API again and again on one database, each time as a new process.
 

@@ -1,20 +1,16 @@
 """The verdict at the end of each notebook: every promised check with its evidence, or a failure."""
 
-import json
 import time
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 from IPython.display import display
 
+from beefirst.evaluation import service
 from beefirst.evaluation.criteria import CHECKS
 from beefirst.evaluation.looks import Shown, banner, table
-from beefirst.folders import data_folder
+from beefirst.evaluation.records import NOT_FINISHED, Check, Result, make_record, save_record
 
-Result = Literal["PASS", "FAIL", "NOT SHOWN HERE", "NOT MADE"]
+NOT_RUN = "the cell that makes it was not run"
 
 
 class VerdictError(AssertionError):
@@ -24,19 +20,18 @@ class VerdictError(AssertionError):
         return [f"FAIL: {self}"]
 
 
-@dataclass(frozen=True)
-class Check:
-    """One line of a verdict.
+def begin(notebook: str) -> "Verdict":
+    """Return the verdict of a notebook that begins, once what it needs is seen to answer.
 
-    Attributes:
-        milliseconds: since the check before, or since the notebook's start.
+    Args:
+        notebook: its name without the suffix.
+
+    Raises:
+        ProcessError: API_URL is set and nothing answers there; the message says what to do.
+        DatabaseUnavailableError: DATABASE_URL is set and nothing answers there; the message says what to do.
     """
-
-    key: str
-    requirement: str
-    result: Result
-    evidence: str
-    milliseconds: int = 0
+    service.require_named()
+    return Verdict(notebook)
 
 
 class Verdict:
@@ -79,8 +74,15 @@ class Verdict:
     def _record(self, key: str, result: Result, evidence: str) -> None:
         now = time.monotonic()
         milliseconds = round((now - self._last) * 1000)
-        self._made[key] = Check(key, self._requirements[key], result, evidence, milliseconds)
+        self._made[key] = Check(
+            key=key,
+            requirement=self._requirements[key],
+            result=result,
+            evidence=evidence,
+            milliseconds=milliseconds,
+        )
         self._last = now
+        self._save(NOT_FINISHED, "Its last cell was not reached.")
 
     def conclude(self) -> None:
         """Show every check, keep the verdict for notebook 00, and raise unless all held.
@@ -88,15 +90,21 @@ class Verdict:
         Raises:
             VerdictError: a check failed or was never made.
         """
-        checks = [
-            self._made.get(key, Check(key, requirement, "NOT MADE", "the cell that makes it was not run"))
-            for key, requirement in self._requirements.items()
-        ]
-        word, sentence = summarise(checks)
-        _save(self.notebook, word, time.monotonic() - self._started, checks)
-        display(_shown(word, sentence, checks))
+        word, sentence = summarise(self._checks())
+        self._save(word, sentence)
+        display(_shown(word, sentence, self._checks()))
         if not word.startswith("PASS"):
             raise VerdictError(sentence)
+
+    def _checks(self) -> list[Check]:
+        return [
+            self._made.get(key) or Check(key=key, requirement=requirement, result="NOT MADE", evidence=NOT_RUN)
+            for key, requirement in self._requirements.items()
+        ]
+
+    def _save(self, word: str, sentence: str) -> None:
+        seconds = time.monotonic() - self._started
+        save_record(make_record(self.notebook, word, sentence, seconds, self._checks()))
 
 
 def summarise(checks: list[Check]) -> tuple[str, str]:
@@ -111,37 +119,6 @@ def summarise(checks: list[Check]) -> tuple[str, str]:
 
 
 def _shown(word: str, sentence: str, checks: list[Check]) -> Shown:
-    rows = (
-        pd.DataFrame([asdict(check) for check in checks]).rename(columns={"key": "check"}).drop(columns="milliseconds")
-    )
-    shown = table(rows)
+    rows = pd.DataFrame([check.model_dump(exclude={"milliseconds"}) for check in checks])
+    shown = table(rows.rename(columns={"key": "check"}))
     return Shown(banner(word, sentence) + shown._repr_html_(), f"{word}: {sentence}\n{shown!r}")
-
-
-def _save(notebook: str, word: str, seconds: float, checks: list[Check]) -> None:
-    folder = verdicts_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    verdict = {
-        "notebook": notebook,
-        "verdict": word,
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 1),
-        "checks": [asdict(check) for check in checks],
-    }
-    fresh = folder / f".{notebook}.json"
-    fresh.write_text(json.dumps(verdict, indent=1))
-    fresh.replace(folder / f"{notebook}.json")
-
-
-def verdicts_folder() -> Path:
-    """Return where the verdicts of past runs are kept."""
-    return data_folder() / "verdicts"
-
-
-def last_verdict(notebook: str) -> tuple[str, str]:
-    """Return the verdict of a notebook's last run and when that was, for people; `not run` where there was none."""
-    try:
-        saved = json.loads((verdicts_folder() / f"{notebook}.json").read_text())
-        return saved["verdict"], datetime.fromisoformat(saved["finished_at"]).strftime("%Y-%m-%d %H:%M UTC")
-    except (OSError, ValueError, KeyError):
-        return "not run", ""

@@ -47,9 +47,9 @@ def unique_claim(stage: Stage, count: int = 50) -> Evidence:
     return Evidence(holds, f"{count} at once: {claims} claim, {codes} code mailed, {len(bodies)} kind of answer", rows)
 
 
-def time_bound(stage: Stage, ttl_seconds: float = 60) -> Evidence:
+def time_bound(stage: Stage) -> Evidence:
     """Truth 3: activate claims of different age with everything right; the age is set by the database's clock."""
-    rows = []
+    rows, ttl_seconds = [], stage.ttl_seconds
     for number, age in enumerate((0, ttl_seconds / 2, ttl_seconds - TOLERANCE_SECONDS, ttl_seconds, 2 * ttl_seconds)):
         email = f"age{number}@example.com"
         code = stage.claim(email)

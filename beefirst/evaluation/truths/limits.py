@@ -15,7 +15,7 @@ GUESSES_A_DAY = 100
 """NIST SP 800-63B, 3.2.2: at most 100 consecutive failures; of 10,000 codes, a chance of 1 %."""
 
 
-def guesses_at_once(stage: Stage, count: int = 100, max_attempts: int = 3) -> Evidence:
+def guesses_at_once(stage: Stage, count: int = 100) -> Evidence:
     """Send many different wrong guesses at one claim at the same moment, over all replicas."""
     email = "guessed@example.com"
     code = stage.claim(email)
@@ -28,7 +28,7 @@ def guesses_at_once(stage: Stage, count: int = 100, max_attempts: int = 3) -> Ev
             ("wrong guesses sent at once, all with the right password", str(count), str(count)),
             ("answers", ", ".join(sorted({str(answer.status) for answer in answers})), "401"),
             ("different bodies among them", str(len({answer.body for answer in answers})), "1"),
-            ("guesses that were judged", str(row["attempts"]), str(max_attempts)),
+            ("guesses that were judged", str(row["attempts"]), str(stage.max_attempts)),
             ("state", row["state"], "LOCKED"),
             ("hash", row["password hash"], "none"),
             ("answer to the right code after that", str(afterwards), "401"),
@@ -39,7 +39,7 @@ def guesses_at_once(stage: Stage, count: int = 100, max_attempts: int = 3) -> Ev
     return Evidence(holds, f"{row['attempts']} of {count} guesses at once were judged, then {row['state']}", rows)
 
 
-def guesses_in_a_day(stage: Stage, max_attempts: int = 3) -> Evidence:
+def guesses_in_a_day(stage: Stage) -> Evidence:
     """Lock, claim anew and guess on, for as many rounds as the address's budgets allow in 24 hours.
 
     Every statement is real; only the waiting is not: what the database remembers of the address is moved into the
@@ -51,8 +51,10 @@ def guesses_in_a_day(stage: Stage, max_attempts: int = 3) -> Evidence:
             wait = WITHOUT_MAIL_SECONDS
             rows.append((clock / 3600, "no: the day's mails are spent", guesses, "", round(wait / 60)))
         else:
-            load.send_at_once(stage.urls, [load.activating(email, PASSWORD, _wrong_guess(stage, email))] * max_attempts)
-            guesses += max_attempts
+            load.send_at_once(
+                stage.urls, [load.activating(email, PASSWORD, _wrong_guess(stage, email))] * stage.max_attempts
+            )
+            guesses += stage.max_attempts
             during = "claimed" if _claim_blindly(stage, email) else "refused"
             wait = _seconds_of_cool_down(stage, email)
             rows.append((clock / 3600, "yes", guesses, during, round(wait / 60)))

@@ -91,8 +91,7 @@ def nothing_kept() -> Evidence:
     """Truth 6: let claims expire and lock in real time, ask the raw table for hashes, and try to put one back."""
     with Stage(ttl_seconds=2, sweep_interval_seconds=0.2) as stage:
         code = stage.claim("locked@example.com")
-        for _ in range(3):
-            stage.activate("locked@example.com", PASSWORD, wrong(code))
+        stage.lock("locked@example.com", PASSWORD, code)
         stage.claim("expired@example.com")
         deadline = time.monotonic() + 20
         while stage.state("expired@example.com") != "EXPIRED" and time.monotonic() < deadline:

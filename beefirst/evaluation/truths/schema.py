@@ -3,7 +3,7 @@
 import pandas as pd
 import psycopg
 
-from beefirst.evaluation.stage import PASSWORD, Evidence, Stage, wrong
+from beefirst.evaluation.stage import PASSWORD, Evidence, Stage
 
 ATTACKS = (
     (
@@ -70,8 +70,7 @@ def raw_sql(stage: Stage) -> Evidence:
     stage.activate("a@example.net", PASSWORD, stage.claim("a@example.net"))
     stage.claim("c@example.net")
     code = stage.claim("l@example.net")
-    for _ in range(3):
-        stage.activate("l@example.net", PASSWORD, wrong(code))
+    stage.lock("l@example.net", PASSWORD, code)
     rows = [(truth, what, *_attack(stage, statement, by)) for truth, what, statement, by in ATTACKS]
     frame = pd.DataFrame(rows, columns=["truth", "attack", "result", "refused by"])
     refused = int((frame["result"] == "refused").sum())

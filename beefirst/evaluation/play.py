@@ -1,0 +1,38 @@
+"""The values that a reader may change in a notebook, and how far."""
+
+from types import SimpleNamespace
+
+from beefirst.errors import ConfigurationError
+
+LIMITS = {
+    "ttl_seconds": (5, 3600, "a claim must outlive the cells that use it"),
+    "max_attempts": (
+        2,
+        6,
+        "the service takes 1 to 10; here all must fit into a short TTL, and one comes first",
+    ),
+    "bcrypt_cost": (10, 13, "the service takes 10 to 16, and each step up doubles the time of every cell"),
+    "replicas": (2, 16, "each is a process"),
+    "registrations": (2, 500, "all of them are sent at once"),
+    "guesses": (10, 500, "all of them are sent at once"),
+    "starts": (2, 50, "each takes about a second"),
+}
+"""For each value the least, the most, and why."""
+
+
+def choose(**values: int) -> SimpleNamespace:
+    """Return the values that a notebook works with, once each is seen to be possible.
+
+    Args:
+        values: whole numbers, by the names of LIMITS.
+
+    Raises:
+        ConfigurationError: a value is none of these, or is not possible here; the message names the limits and why.
+    """
+    for name, value in values.items():
+        if name not in LIMITS:
+            raise ConfigurationError(f"{name} is no value of these notebooks; there are {', '.join(LIMITS)}.")
+        least, most, why = LIMITS[name]
+        if type(value) is not int or not least <= value <= most:
+            raise ConfigurationError(f"{name} must be a whole number from {least} to {most}, but is {value!r}: {why}.")
+    return SimpleNamespace(**values)

@@ -1,0 +1,89 @@
+"""What each notebook found in its last run, kept beside the reader's notebooks."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from beefirst.folders import data_folder
+
+Result = Literal["PASS", "FAIL", "NOT SHOWN HERE", "NOT MADE"]
+
+NOT_FINISHED = "NOT FINISHED"
+"""The verdict of a notebook that has begun, and not come to its last cell."""
+
+
+class Check(BaseModel):
+    """One line of a verdict.
+
+    Attributes:
+        milliseconds: since the check before, or since the notebook's start.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    requirement: str
+    result: Result
+    evidence: str
+    milliseconds: int = 0
+
+
+class Record(BaseModel):
+    """One run of a notebook.
+
+    Attributes:
+        verdict: PASS, PASS with what is not shown here, FAIL, or NOT_FINISHED.
+        sentence: the verdict in words.
+        seconds: from its first cell to its last check.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    notebook: str
+    verdict: str
+    sentence: str
+    finished_at: datetime
+    seconds: float
+    checks: list[Check]
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is a PASS."""
+        return self.verdict.startswith("PASS")
+
+
+def make_record(notebook: str, verdict: str, sentence: str, seconds: float, checks: Sequence[Check]) -> Record:
+    """Return the record of a run that ends now."""
+    return Record(
+        notebook=notebook,
+        verdict=verdict,
+        sentence=sentence,
+        finished_at=datetime.now(UTC),
+        seconds=round(seconds, 1),
+        checks=list(checks),
+    )
+
+
+def save_record(record: Record) -> None:
+    """Keep the record of a notebook's last run in the place of the one before."""
+    folder = records_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = folder / f".{record.notebook}.json"
+    fresh.write_text(record.model_dump_json(indent=1))
+    fresh.replace(folder / f"{record.notebook}.json")
+
+
+def load_record(notebook: str) -> Record | None:
+    """Return the record of a notebook's last run; None where there was none, or it cannot be read."""
+    try:
+        return Record.model_validate_json((records_folder() / f"{notebook}.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def records_folder() -> Path:
+    """Return where the records of past runs are kept."""
+    return data_folder() / "verdicts"

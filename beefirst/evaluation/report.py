@@ -1,0 +1,94 @@
+"""The report to take away: every notebook run, and what each found on one page that needs no network."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import nbformat
+
+from beefirst.database.embedded import EmbeddedServer
+from beefirst.errors import ConfigurationError, NotebooksFailedError
+from beefirst.evaluation.facts import gather_facts
+from beefirst.evaluation.junit import junit_xml
+from beefirst.evaluation.overview import find_notebooks
+from beefirst.evaluation.page import Section, render
+from beefirst.evaluation.runner import run_notebook
+from beefirst.evaluation.scratch import configured_url
+from beefirst.folders import NOTEBOOKS
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PDF_SECONDS = 120
+
+
+def write_report(folder: Path, notebooks: Path = NOTEBOOKS) -> None:
+    """Run all notebooks and write report.html, report.pdf, junit.xml and the executed notebooks, saying so as it goes.
+
+    They run on DATABASE_URL where that is set, else on an embedded PostgreSQL that ends with the report. The PDF is
+    written where there is a Chromium.
+
+    Args:
+        folder: where the files go; made if need be.
+        notebooks: the folder of the notebooks.
+
+    Raises:
+        ConfigurationError: the folder cannot be written, or there are no notebooks.
+        NotebooksFailedError: a notebook failed; the report is written all the same, and shows it.
+    """
+    paths = find_notebooks(notebooks)
+    if not paths:
+        raise ConfigurationError(f"There is no notebook in {notebooks}.")
+    try:
+        (folder / "notebooks").mkdir(parents=True, exist_ok=True)
+        sections, facts = _run_all(paths)
+        for section in sections:
+            nbformat.write(section.run.executed, folder / "notebooks" / section.path.name)
+        (folder / "junit.xml").write_bytes(junit_xml([section.run.record for section in sections]))
+        (folder / "report.html").write_text(render(sections, facts))
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot write {error.filename} ({error.strerror}): name another folder with --output."
+        ) from None
+    print(f"\n{folder / 'report.html'}\n{folder / 'junit.xml'}\n{_print_pdf(folder)}", flush=True)
+    failed = [section.path.stem for section in sections if not section.run.record.holds]
+    if failed:
+        raise NotebooksFailedError(f"{len(failed)} of {len(sections)} notebooks failed: {', '.join(failed)}.")
+
+
+def _run_all(paths: list[Path]) -> tuple[list[Section], list[tuple[str, str]]]:
+    with ExitStack() as resources:
+        url = configured_url() or resources.enter_context(EmbeddedServer.start_ephemeral()).url
+        environment = {**os.environ, "DATABASE_URL": url}
+        facts = gather_facts(url)
+        # The first one tells what the others found.
+        last_to_first = [_run(path, environment) for path in (*paths[1:], paths[0])]
+    return [last_to_first[-1], *last_to_first[:-1]], facts
+
+
+def _run(path: Path, environment: Mapping[str, str]) -> Section:
+    print(f"{path.stem:20} ", end="", flush=True)
+    run = run_notebook(path, environment)
+    print(f"{run.record.verdict:24} {run.seconds:6.1f} s", flush=True)
+    return Section(path, run)
+
+
+def _print_pdf(folder: Path) -> str:
+    """Write report.pdf, and return its path, or why there is none."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not browser:
+        return "(no PDF: it takes a Chromium, which is not installed)"
+    page, pdf = folder.absolute() / "report.html", folder.absolute() / "report.pdf"
+    pdf.unlink(missing_ok=True)
+    with TemporaryDirectory(prefix="beefirst-chromium-", ignore_cleanup_errors=True) as profile:
+        options = ["--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+        # Chromium refuses root its sandbox; the page is our own and loads nothing.
+        options += [f"--user-data-dir={profile}"] + ["--no-sandbox"] * (os.geteuid() == 0)
+        command = [browser, *options, "--no-pdf-header-footer", f"--print-to-pdf={pdf}", page.as_uri()]
+        try:
+            subprocess.run(command, capture_output=True, timeout=PDF_SECONDS, check=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            return f"(no PDF: {Path(browser).name} could not print it: {type(error).__name__})"
+    return str(folder / "report.pdf") if pdf.exists() else f"(no PDF: {Path(browser).name} wrote none)"

@@ -1,0 +1,145 @@
+"""Running notebooks one after another, each in a kernel of its own, and keeping what came of it."""
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+import nbformat
+from jupyter_core.utils import ensure_async
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from traitlets.config import Config
+
+from beefirst.evaluation.criteria import CHECKS
+from beefirst.evaluation.environment import PART_OF_A_RUN
+from beefirst.evaluation.records import NOT_FINISHED, Check, Record, load_record, make_record, save_record
+from beefirst.evaluation.verdicts import NOT_RUN, summarise
+
+CELL_SECONDS = 300
+"""How long one cell may take."""
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One notebook after its run.
+
+    Attributes:
+        record: what it found; where it stopped before its verdict, a FAIL that says why.
+        seconds: from the start of its kernel to the end of it.
+        executed: the notebook with its outputs, up to the cell that failed.
+    """
+
+    record: Record
+    seconds: float
+    executed: NotebookNode
+
+
+def run_notebook(path: Path, environment: Mapping[str, str] | None = None, progress: Progress | None = None) -> Run:
+    """Run a notebook from its own folder, as nbmake does; the file stays as it is.
+
+    The kernel ends in any case, also where this call is interrupted.
+
+    Args:
+        path: of the notebook.
+        environment: of the kernel; this process's where left out.
+        progress: called in this thread with the number of code cells that are done, and of all.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    before, started = load_record(path.stem), time.monotonic()
+    execution = _Execution(notebook, path.parent, {**(os.environ if environment is None else environment)})
+    error = execution.wait(progress or (lambda *_: None))
+    record, seconds = load_record(path.stem), time.monotonic() - started
+    if record is None or record == before or record.verdict == NOT_FINISHED:
+        made = record.checks if record and record != before else []
+        record = _stopped(path.stem, made, error or "it came to no verdict", seconds)
+        save_record(record)
+    return Run(record, seconds, notebook)
+
+
+def _stopped(notebook: str, made: list[Check], error: str, seconds: float) -> Record:
+    """Return the record of a notebook that stopped before its verdict: what it did not check has failed."""
+    promised = made or [
+        Check(key=key, requirement=requirement, result="NOT MADE", evidence=NOT_RUN)
+        for key, requirement in CHECKS.get(notebook, {"RUN": "The notebook runs to its end"}).items()
+    ]
+    evidence = f"the notebook stopped before: {error}"
+    checks = [
+        check.model_copy(update={"evidence": evidence}) if check.result == "NOT MADE" else check for check in promised
+    ]
+    _, sentence = summarise(checks)
+    return make_record(notebook, "FAIL", f"It stopped: {error}. {sentence}", seconds, checks)
+
+
+class _Execution:
+    """A notebook at work on a thread of its own, for a kernel that runs another has an event loop already."""
+
+    POLL_SECONDS = 0.1
+
+    def __init__(self, notebook: NotebookNode, folder: Path, environment: Mapping[str, str]) -> None:
+        self._total, self._done = sum(cell.cell_type == "code" and bool(cell.source) for cell in notebook.cells), 0
+        self._environment = {**environment, PART_OF_A_RUN: "1"}
+        self._client = NotebookClient(
+            notebook,
+            timeout=CELL_SECONDS,
+            kernel_name="python3",
+            resources={"metadata": {"path": str(folder)}},
+            on_cell_executed=self._count,
+            config=Config({"KernelManager": {"transport_encryption": "auto"}}),
+        )
+        self._loop = asyncio.new_event_loop()
+        self._result: Future[str] = Future()
+        self._thread = Thread(target=self._run, daemon=True)
+
+    def wait(self, progress: Progress) -> str:
+        """Return the error that ended the notebook as one line, or nothing."""
+        self._thread.start()
+        try:
+            while self._thread.is_alive():
+                progress(self._done, self._total)
+                self._thread.join(self.POLL_SECONDS)
+        except BaseException:  # an interrupt: no kernel is left behind
+            self._loop.call_soon_threadsafe(self._task.cancel)
+            self._thread.join()
+            raise
+        progress(self._done, self._total)
+        return self._result.result()
+
+    def _run(self) -> None:
+        self._task = self._loop.create_task(self._execute())
+        try:
+            self._loop.run_until_complete(self._task)
+            self._result.set_result("")
+        except CellExecutionError as error:
+            self._result.set_result(f"{error.ename}: {ANSI.sub('', error.evalue)}".partition("\n")[0])
+        except CellTimeoutError:
+            self._result.set_result(f"a cell took longer than {CELL_SECONDS} s")
+        except DeadKernelError:
+            self._result.set_result("its kernel died")
+        except asyncio.CancelledError:
+            self._result.set_result("it was interrupted")
+        except BaseException as error:
+            self._result.set_exception(error)
+        finally:
+            self._loop.close()
+
+    async def _execute(self) -> None:
+        manager = self._client.create_kernel_manager()
+        try:
+            await self._client.async_execute(env=self._environment)
+        finally:  # nbclient leaves a kernel behind whose start was interrupted
+            if await ensure_async(manager.is_alive()):
+                await ensure_async(manager.shutdown_kernel(now=True))
+
+    def _count(self, **_: object) -> None:
+        self._done += 1

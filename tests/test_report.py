@@ -1,0 +1,154 @@
+"""The report, on notebooks of its own; a run of all that are shipped is made by CI."""
+
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from bs4 import BeautifulSoup
+
+from beefirst.evaluation import report
+from tests.conftest import Run
+from tests.test_notebooks import write_notebook
+
+OPENING = "# Does it hold?\\n\\n**Criterion AC1.** It holds.\\n\\n**Takes** about 1 second. · [02_bad](02_bad.ipynb)"
+GOOD = """
+from IPython.display import Image
+from beefirst.evaluation import charts
+from beefirst.evaluation.verdicts import Verdict
+verdict = Verdict("01_good", {"A.1": "It <holds>", "A.2": "It is shown"})
+verdict.check("A.1", True, "seen & noted")
+verdict.not_shown("A.2", "docker compose up")
+charts.state_machine([])"""
+BAD = """
+from beefirst.evaluation.verdicts import Verdict
+verdict = Verdict("02_bad", {"B.1": "It holds", "B.2": "It goes on"})
+verdict.check("B.1", False, "seen to break")
+raise RuntimeError("the machine stopped")"""
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BEEFIRST_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def notebooks(tmp_path: Path) -> Path:
+    """Two notebooks, of which one fails."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    for name, code in (("01_good", GOOD), ("02_bad", BAD)):
+        path = write_notebook(folder, code, "verdict.conclude()", name=f"{name}.ipynb")
+        opening = f'"cells": [{{"cell_type": "markdown", "id": "a", "metadata": {{}}, "source": ["{OPENING}"]}},'
+        path.write_text(path.read_text().replace('"cells": [', opening, 1))
+    return folder
+
+
+@pytest.fixture
+def page(tmp_path: Path, notebooks: Path) -> BeautifulSoup:
+    """The page of a run in which one notebook failed."""
+    with pytest.raises(report.NotebooksFailedError, match=r"1 of 2 notebooks failed: 02_bad\."):
+        report.write_report(tmp_path / "report", notebooks)
+    return BeautifulSoup((tmp_path / "report" / "report.html").read_text(), "html.parser")
+
+
+def words(page: BeautifulSoup, selector: str) -> str:
+    return " ".join(element.get_text(" ", strip=True) for element in page.select(selector))
+
+
+def test_the_page_shows_the_summary_first_then_each_notebook_with_its_evidence(page: BeautifulSoup) -> None:
+    tables = page.select("table")
+
+    assert "01_good" in tables[0].get_text()
+    assert "PASS, 1 not shown here" in tables[0].get_text()
+    assert "02_bad" in tables[0].get_text()
+    assert [section["id"] for section in page.select("section")] == ["01_good", "02_bad"]
+    assert "It <holds>" in words(page, "section table")
+
+
+def test_the_page_says_what_failed_and_why(page: BeautifulSoup) -> None:
+    text = page.get_text(" ", strip=True)
+
+    assert "1 of 3 checks held, in 2 notebooks" in text
+    assert "RuntimeError: the machine stopped" in text
+    assert "seen to break" in text
+
+
+def test_the_page_tells_machine_versions_commit_and_date(page: BeautifulSoup) -> None:
+    facts = {row.th.get_text(): row.td.get_text() for row in page.select("table.facts tr")}
+
+    assert set(facts) == {"date", "commit", "machine", "system", "Python", "PostgreSQL", "packages"}
+    assert all(facts.values())
+    assert "cores" in facts["machine"]
+    assert facts["PostgreSQL"].startswith("1")
+
+
+def test_the_page_loads_nothing_and_its_links_stay_within_it(page: BeautifulSoup) -> None:
+    pictures = [picture["src"] for picture in page.select("img")]
+    links = [link["href"] for link in page.select("a[href]")]
+
+    assert pictures
+    assert all(source.startswith("data:image/png;base64,") for source in pictures)
+    assert page.select("script, link, iframe") == []
+    assert {link for link in links if not link.startswith("#")} == set()
+    assert "#02_bad" in links
+
+
+def test_junit_has_a_case_for_each_check(tmp_path: Path, page: BeautifulSoup) -> None:
+    cases = ElementTree.parse(tmp_path / "report" / "junit.xml").getroot().iter("testcase")
+
+    found = {case.get("name"): [child.tag for child in case] for case in cases}
+    assert page
+    assert found == {
+        "A.1 It <holds>": ["system-out"],
+        "A.2 It is shown": ["skipped"],
+        "B.1 It holds": ["failure"],
+        "B.2 It goes on": ["failure"],
+    }
+
+
+def test_the_executed_notebooks_lie_beside_it(tmp_path: Path, page: BeautifulSoup) -> None:
+    executed = sorted(path.name for path in (tmp_path / "report" / "notebooks").iterdir())
+
+    assert page
+    assert executed == ["01_good.ipynb", "02_bad.ipynb"]
+    assert "image/png" in (tmp_path / "report" / "notebooks" / "01_good.ipynb").read_text()
+
+
+@pytest.mark.skipif(not any(map(shutil.which, report.BROWSERS)), reason="no Chromium: apt-get install chromium")
+def test_the_pdf_holds_the_same(tmp_path: Path, page: BeautifulSoup) -> None:
+    pdf = tmp_path / "report" / "report.pdf"
+
+    assert page
+    assert pdf.read_bytes().startswith(b"%PDF-")
+    assert pdf.stat().st_size > 10_000
+
+
+def test_without_a_browser_there_is_no_pdf_and_a_line_says_so(
+    tmp_path: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(report, "BROWSERS", ("no-such-browser",))
+    (notebooks / "02_bad.ipynb").unlink()
+
+    report.write_report(tmp_path / "report", notebooks)
+
+    assert "(no PDF: it takes a Chromium, which is not installed)" in capsys.readouterr().out
+    assert not (tmp_path / "report" / "report.pdf").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_answered_with_one_line(tmp_path: Path, beefirst: Run) -> None:
+    (tmp_path / "taken").write_text("a file in the place of the folder")
+
+    result = beefirst("report", "--output", str(tmp_path / "taken" / "report"))
+
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"beefirst: Cannot write {tmp_path / 'taken'}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_database_that_is_named_and_does_not_answer_is_answered_with_one_line(beefirst: Run) -> None:
+    result = beefirst("report", DATABASE_URL="postgresql://beefirst:beefirst@127.0.0.1:1/beefirst")
+
+    assert result.returncode == 1
+    assert "does not answer (Connection refused): bring it up with" in result.stderr
+    assert result.stderr.count("\n") == 1
