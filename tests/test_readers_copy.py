@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client.manager import start_new_kernel
 from nbformat.sign import NotebookNotary
 
 from beefirst.errors import ConfigurationError
@@ -60,12 +61,23 @@ def source(path: Path) -> str:
     return str(nbformat.read(path, as_version=4).cells[0].source)
 
 
-def test_the_first_seeding_copies_every_shipped_notebook_byte_by_byte(folders: Folders) -> None:
-    originals = {path.name: path.read_bytes() for path in folders.shipped.iterdir()}
+def test_the_first_seeding_copies_every_shipped_notebook_cell_by_cell(folders: Folders) -> None:
+    originals = {path.name: json.loads(path.read_bytes())["cells"] for path in folders.shipped.iterdir()}
 
-    copies = {path.name: path.read_bytes() for path in folders.copies.glob("*.ipynb")}
+    copies = {path.name: json.loads(path.read_bytes())["cells"] for path in folders.copies.glob("*.ipynb")}
 
     assert copies == originals
+
+
+def test_a_copy_names_its_language_as_the_kernel_does_so_that_opening_it_changes_nothing(folders: Folders) -> None:
+    manager, client = start_new_kernel(kernel_name="python3")
+    language = client.kernel_info(reply=True, timeout=60)["content"]["language_info"]
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+    seeded = [json.loads(path.read_bytes())["metadata"]["language_info"] for path in folders.copies.glob("*.ipynb")]
+
+    assert seeded == [language] * 2
 
 
 def test_jupyterlab_trusts_a_seeded_copy_and_not_one_from_elsewhere(folders: Folders) -> None:

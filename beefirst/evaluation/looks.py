@@ -36,6 +36,9 @@ CELL = "padding:5px 14px 5px 0;text-align:left;vertical-align:top;border-bottom:
 SHORT = 26
 """Characters of a cell that is kept on one line."""
 
+LONGEST_NAME = 38
+"""Characters of one word, such as a constraint's name, that is kept whole."""
+
 
 class Shown:
     """HTML for a notebook's output, with a plain text for readers that show no HTML."""
@@ -86,7 +89,8 @@ def _text(value: Any) -> str:
 
 def _style(text: str) -> str:
     """Return how a cell looks: what is short stays on one line, what is long breaks wherever it must."""
-    return CELL + ("white-space:nowrap;" if len(text) <= SHORT else "overflow-wrap:anywhere;")
+    whole = len(text) <= SHORT or (len(text) <= LONGEST_NAME and " " not in text)
+    return CELL + ("white-space:nowrap;" if whole else "overflow-wrap:anywhere;")
 
 
 def _colour(text: str) -> str | None:

@@ -51,8 +51,10 @@ def version_of(package: str) -> str:
 
 
 def fields(values: Mapping[str, object], name: str = "field") -> pd.DataFrame:
-    """Return named values as a table with two columns, of which the first is called `name` and the second value."""
-    return pd.DataFrame([(key, str(value)) for key, value in values.items()], columns=[name, "value"])
+    """Return named values as a table with two columns: the first is called `name`, the second value."""
+    return pd.DataFrame(
+        [(key, "NULL" if value is None else str(value)) for key, value in values.items()], columns=[name, "value"]
+    )
 
 
 def _target(service: RunningService) -> str:

@@ -17,7 +17,10 @@ class Progress:
         self._handle = display(HTML(""), display_id=True)
 
     def show(self, done: int) -> None:
-        """Say how much is done."""
+        """Say how much is done; once all is, take the line away."""
+        if done == self._total and self._handle:
+            self._handle.update(HTML(""))
+            return
         bar = "█" * round(20 * done / self._total)
         if self._handle:
             self._handle.update(HTML(f"<code>{bar:░<20}</code> {escape(self._what)} {done} of {self._total}"))

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import platform
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +15,17 @@ from beefirst.seat.imports import skip_iri_grammar
 
 MANIFEST = ".seeded.json"
 """What each copy was seeded from: the fingerprint of the original, by file name."""
+
+LANGUAGE = {
+    "codemirror_mode": {"name": "ipython", "version": sys.version_info.major},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+    "version": platform.python_version(),
+}
+"""As ipykernel reports it."""
 
 
 def copies_folder() -> Path:
@@ -137,8 +150,18 @@ def _write_manifest(copies: Path, old: Mapping[str, str], new: Mapping[str, str]
 def _write(names: Iterable[str], shipped: Path, copies: Path, signatures: Path | None) -> None:
     copies.mkdir(parents=True, exist_ok=True)
     for name in names:
-        _replace(copies / name, (shipped / name).read_bytes())
+        _replace(copies / name, _name_language((shipped / name).read_bytes()))
     _trust([copies / name for name in names], signatures or signatures_folder())
+
+
+def _name_language(notebook: bytes) -> bytes:
+    """Return a notebook with what its kernel will say of its language, lest opening it counts as a change."""
+    try:
+        content = json.loads(notebook)
+        content["metadata"]["language_info"] = LANGUAGE
+    except (ValueError, KeyError, TypeError):
+        return notebook
+    return json.dumps(content, indent=1, ensure_ascii=False).encode()
 
 
 def _replace(path: Path, content: bytes) -> None:
