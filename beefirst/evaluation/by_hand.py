@@ -1,7 +1,7 @@
 """What somebody types to register by hand, with curl and the line that the demo's mailer logs."""
 
 from beefirst.evaluation.looks import Shown, terminal
-from beefirst.evaluation.service import OWN, find_service
+from beefirst.evaluation.service import find_named
 
 REGISTER = """curl -i -H 'Content-Type: application/json' \\
   -d '{{"email": "ada@example.com", "password": "correct horse"}}' \\
@@ -17,8 +17,8 @@ LOGS = {
 
 def commands() -> Shown:
     """Return the three commands for the running service, ready to be copied."""
-    service = find_service()
-    if service.way == OWN:
+    service = find_named()
+    if not service:
         return terminal(["# start the service first: docker compose up, or python -m beefirst up"])
     url = service.browser_url
     return terminal([REGISTER.format(url=url), LOGS[service.way], ACTIVATE.format(url=url, code="1234")])

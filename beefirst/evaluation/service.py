@@ -65,9 +65,14 @@ def find_service() -> RunningService:
         ProcessError: API_URL is set and nothing answers there.
         DatabaseUnavailableError: DATABASE_URL is set and nothing answers there.
     """
+    return find_named() or _start_own()
+
+
+def find_named() -> RunningService | None:
+    """Return the service that API_URL and DATABASE_URL name, or None where they name none; errors as `find_service`."""
     api_url, database_url = require_named()
     if not api_url or not database_url:
-        return _start_own()
+        return None
     seat = SeatSettings.load()
     browser_url = seat.browser_url(seat.api_port) if seat.beefirst_container else api_url
     way = "docker compose up" if seat.beefirst_container else "python -m beefirst up"
