@@ -1,7 +1,5 @@
 """Databases for experiments: on whatever URL a server has, gone afterwards, and never in the way of others."""
 
-import subprocess
-import sys
 from urllib.parse import urlsplit
 
 import pytest
@@ -26,16 +24,23 @@ def test_it_is_there_and_then_it_is_gone() -> None:
     assert scratch.name not in names()
 
 
-def test_what_a_killed_process_left_is_dropped_by_the_next() -> None:
-    script = (
-        "import os, signal; from beefirst.evaluation.scratch import ScratchDatabase; "
-        "print(ScratchDatabase().name, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    left = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+def test_what_a_process_left_that_was_killed_together_with_its_guard_is_dropped_by_the_next() -> None:
+    left = f"{PREFIX}abandoned"
+    with connect(server_url()) as connection:
+        connection.execute(f"CREATE DATABASE {left}")
 
     with ScratchDatabase():
-        assert left.stdout.strip().startswith(PREFIX)
-        assert left.stdout.strip() not in names()
+        assert left not in names()
+
+
+def test_it_goes_when_nothing_refers_to_it_any_more() -> None:
+    scratch = ScratchDatabase()
+    first = scratch.name
+
+    scratch = ScratchDatabase()
+
+    assert first not in names()
+    assert scratch.name in names()
 
 
 def test_what_another_process_uses_is_left_alone() -> None:

@@ -69,14 +69,15 @@ class EmbeddedServer:
             return cls._start(folder.absolute(), port, resources, keep=True)
 
     @classmethod
-    def start_ephemeral(cls, port: int | None = None) -> Self:
+    def start_ephemeral(cls, port: int | None = None, parent: Path | None = None) -> Self:
         """Start a server that never waits for the disk and leaves nothing behind; otherwise the same as `start`.
 
         Args:
             port: where to listen on 127.0.0.1; any free port where left out.
+            parent: the folder that its temporary folder is made in; the system's where left out.
         """
         with _one_line_complaints(), ExitStack() as resources:
-            folder = tempfile.TemporaryDirectory(prefix="beefirst-postgresql-", ignore_cleanup_errors=True)
+            folder = tempfile.TemporaryDirectory(prefix="beefirst-postgresql-", dir=parent, ignore_cleanup_errors=True)
             Path(resources.enter_context(folder)).chmod(_mode())
             return cls._start(Path(folder.name), port or free_port(), resources, keep=False)
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 
 from beefirst.evaluation.environment import clean_environment
 from beefirst.evaluation.launch import RunningApi
+from beefirst.evaluation.lifetime import new_folder
 from beefirst.settings import Settings, setting_rules
 
 REPORT = """
@@ -38,7 +38,7 @@ def read_settings(environment: Mapping[str, str] | None = None, dotenv: str = ""
     Returns:
         `values` by name and the names that were `set`, or `refused` with the line that says why.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with new_folder("beefirst-settings-") as folder:
         Path(folder, ".env").write_text(dotenv)
         result = subprocess.run(
             [sys.executable, "-c", REPORT],

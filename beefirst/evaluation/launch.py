@@ -1,10 +1,11 @@
 """Starting the API as a process of its own, on a database of one's choice, and following its start."""
 
-import atexit
 import signal
-import tempfile
 import time
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ import pandas as pd
 
 from beefirst.errors import ProcessError
 from beefirst.evaluation.environment import clean_environment
+from beefirst.evaluation.lifetime import close_with, gone, made, new_folder, uninterrupted
 from beefirst.ports import free_port
 from beefirst.processes import Service
 
@@ -29,7 +31,7 @@ def fetch(url: str, token: str = "") -> httpx.Response:
 
 
 class RunningApi:
-    """An API process on a free port of 127.0.0.1; it ends with its `with` block, with `stop`, or with this process.
+    """An API process on a free port of 127.0.0.1; it ends with its `with` block, or when nothing refers to it.
 
     Args:
         database_url: the database that it uses.
@@ -46,7 +48,7 @@ class RunningApi:
     seconds_until_ready: float
 
     def __init__(self, database_url: str, dotenv: str = "", code: Path | None = None, **settings: Any) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="beefirst-api-")
+        self._folder = new_folder("beefirst-api-")
         folder = Path(self._folder.name)
         (folder / ".env").write_text(dotenv)
         self._log = folder / "api.log"
@@ -58,9 +60,13 @@ class RunningApi:
         if code:
             environment["PYTHONPATH"] = str(code)
         self._began = time.monotonic()
-        with self._log.open("wb") as log:
-            self._service = Service("The API", ["api"], environment, f"{self.url}/health/ready", folder, log)
-        atexit.register(self.stop)
+        with self._log.open("wb") as log, ExitStack() as unless_started:
+            with uninterrupted():
+                self._service = Service("The API", ["api"], environment, f"{self.url}/health/ready", folder, log)
+                made("process", self.pid)
+                self._close = close_with(self, partial(_close, self._service, self._folder))
+                unless_started.callback(self._close)
+            unless_started.pop_all()
 
     def wait_until_ready(self, seconds: float = 60) -> Self:
         """Return once requests can be served.
@@ -104,12 +110,12 @@ class RunningApi:
 
     def stop(self) -> int:
         """End the process as SIGTERM does and return its exit status."""
-        status = self._service.stop()
-        if self._log.exists():
-            self._last_log = self.log()
-            self._folder.cleanup()
-            atexit.unregister(self.stop)
-        return status
+        with uninterrupted():
+            status = self._service.stop()
+            if self._log.exists():
+                self._last_log = self.log()
+            self._close()
+            return status
 
     def __enter__(self) -> Self:
         return self
@@ -120,9 +126,20 @@ class RunningApi:
         self.stop()
 
 
+def _close(service: Service, folder: TemporaryDirectory[str]) -> None:
+    service.stop()
+    folder.cleanup()
+    gone("process", service.process.pid)
+
+
 def start_api(database_url: str, **settings: Any) -> RunningApi:
     """Start an API and return it once requests can be served; arguments and errors as for RunningApi."""
-    return RunningApi(database_url, **settings).wait_until_ready()
+    api = RunningApi(database_url, **settings)
+    try:
+        return api.wait_until_ready()
+    except BaseException:  # an interrupt, too
+        api.stop()
+        raise
 
 
 def phases_of(startup: dict[str, Any]) -> pd.DataFrame:

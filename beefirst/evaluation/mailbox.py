@@ -1,30 +1,23 @@
 """A mail server of one's own: real SMTP on a free port of this machine, and every mail that came, to look at."""
 
-import asyncio
-import atexit
-import logging
 import re
 import ssl
-import threading
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from email import message_from_bytes, policy
+from contextlib import ExitStack
 from email.message import EmailMessage
 from math import inf
-from typing import Any, Literal, Self
-from weakref import WeakSet
+from typing import Literal, Self
 
 import pandas as pd
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from beefirst.errors import MailError
+from beefirst.evaluation.lifetime import close_with, uninterrupted
+from beefirst.evaluation.mail_server import Behaviour, Handler, MailServer
 
 CODE = re.compile(r"\bcode is ([0-9]{4})\b")
 
 
 class Mailbox:
-    """A mail server in this process, for every address; it ends with its `with` block, with `close`, or the process.
+    """A mail server in this process, for every address; it ends with its `with` block, or when nothing refers to it.
 
     Args:
         refuse: the reply that refuses a mail, such as "550 no such user" or "451 later".
@@ -58,22 +51,25 @@ class Mailbox:
         implicit_tls: bool = False,
         credentials: tuple[str, str] | None = None,
     ) -> None:
-        self._refuse, self._refusals_left, self._refuse_at = refuse, refuse_times, refuse_at
-        self._stall_seconds, self._only, self._credentials = stall_seconds, only, credentials
-        self._mails: list[tuple[datetime, Sequence[str], EmailMessage]] = []
-        self._arrival = threading.Condition()
-        self.offered, self.encrypted, self.logins = list[str](), list[bool](), list[str]()
-        self._server = _Server(
-            self,
+        handler = Handler(Behaviour(refuse, refuse_times, refuse_at, stall_seconds, only, credentials))
+        self._mails, self._arrival = handler.mails, handler.arrival
+        self.offered, self.encrypted, self.logins = handler.offered, handler.encrypted, handler.logins
+        server = MailServer(
+            handler,
             ssl_context=tls_context if implicit_tls else None,
             tls_context=None if implicit_tls else tls_context,
             require_starttls=require_starttls,
             auth_require_tls=tls_context is not None and not implicit_tls,
-            authenticator=self._authenticate,
+            authenticator=handler.authenticate,
         )
-        self._server.start()
-        self.url = f"{'smtps' if implicit_tls else 'smtp'}://127.0.0.1:{self._server.port}"
-        atexit.register(self.close)
+        with ExitStack() as unless_started:
+            with uninterrupted():
+                # The server's thread knows the handler and not the mailbox, which so can go while it runs.
+                self._close = close_with(self, server.end)
+                unless_started.callback(self._close)
+                server.start()
+            unless_started.pop_all()
+        self.url = f"{'smtps' if implicit_tls else 'smtp'}://127.0.0.1:{server.port}"
 
     @property
     def messages(self) -> list[EmailMessage]:
@@ -111,8 +107,7 @@ class Mailbox:
 
     def close(self) -> None:
         """End the server and every connection to it; doing so again does nothing."""
-        self._server.end()
-        atexit.unregister(self.close)
+        self._close()
 
     def _to(self, address: str) -> list[EmailMessage]:
         return [message for _, to, message in self._mails if address in to]
@@ -126,75 +121,7 @@ class Mailbox:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # What follows runs on the server's thread; aiosmtpd finds handle_… by their names.
-
-    async def handle_RCPT(  # noqa: N802
-        self, server: SMTP, session: Session, _: Envelope, address: str, __: Sequence[str]
-    ) -> Any:
-        """Decide on a recipient."""
-        assert server.transport  # noqa: S101
-        self.offered.append(address)
-        self.encrypted.append(server.transport.get_extra_info("ssl_object") is not None)
-        if self._only in (None, address):
-            await asyncio.sleep(self._stall_seconds)
-        if self._credentials and not session.authenticated:
-            return "530 5.7.0 log in first"
-        return self._refusal("RCPT", [address]) or MISSING
-
-    async def handle_DATA(self, _: SMTP, __: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Take a mail."""
-        message = message_from_bytes(envelope.original_content or b"", EmailMessage, policy=policy.default)
-        if refusal := self._refusal("DATA", envelope.rcpt_tos):
-            return refusal
-        with self._arrival:
-            self._mails.append((datetime.now(UTC), envelope.rcpt_tos, message))
-            self._arrival.notify_all()
-        return "250 taken"
-
-    def _refusal(self, at: str, addresses: Sequence[str]) -> str | None:
-        concerned = at == self._refuse_at and (self._only is None or self._only in addresses)
-        if not self._refuse or not concerned or self._refusals_left <= 0:
-            return None
-        self._refusals_left -= 1
-        return self._refuse
-
-    def _authenticate(self, _: SMTP, __: Session, ___: Envelope, ____: str, sent: LoginPassword) -> AuthResult:
-        user, password = sent.login.decode(), sent.password.decode()
-        self.logins.append(user)
-        return AuthResult(success=(user, password) == self._credentials, handled=False)
-
 
 def _text(message: EmailMessage) -> str:
     body = message.get_body(("plain",))
     return str(body.get_content()).replace("\r\n", "\n") if body else ""
-
-
-class _Server(Controller):
-    """aiosmtpd's server thread, on any free port, which can end while clients are connected."""
-
-    def __init__(self, mailbox: Mailbox, **options: Any) -> None:
-        logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # it would fill a notebook with what is expected
-        # The name that it gives itself; left out, it asks the network for one at every connection.
-        super().__init__(mailbox, "127.0.0.1", 0, server_hostname="localhost", **options)
-        self._connections: WeakSet[SMTP] = WeakSet()
-
-    def factory(self) -> SMTP:
-        connection: SMTP = super().factory()  # type: ignore[no-untyped-call]
-        self._connections.add(connection)
-        return connection
-
-    def _trigger_server(self) -> None:
-        assert isinstance(self.server, asyncio.Server)  # noqa: S101
-        self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()  # type: ignore[no-untyped-call]
-
-    def end(self) -> None:
-        if not self.loop.is_closed():
-            asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result()
-            self.stop()
-
-    async def _hang_up(self) -> None:
-        for transport in [connection.transport for connection in self._connections]:
-            if isinstance(transport, asyncio.Transport):
-                transport.abort()
-        await asyncio.sleep(0)  # lets them close

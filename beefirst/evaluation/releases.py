@@ -3,9 +3,9 @@
 import os
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +15,7 @@ import pandas as pd
 from beefirst.errors import ProcessError
 from beefirst.evaluation.catalog import query
 from beefirst.evaluation.launch import RunningApi
+from beefirst.evaluation.lifetime import close_with, new_folder
 from beefirst.evaluation.scratch import ScratchDatabase
 from beefirst.folders import CHECKOUT, MIGRATIONS
 
@@ -35,8 +36,9 @@ class Release:
     """
 
     def __init__(self, extra: int = 0) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="beefirst-release-")
-        self.code = Path(self._folder.name)
+        folder = new_folder("beefirst-release-")
+        self._close = close_with(self, folder.cleanup)
+        self.code = Path(folder.name)
         self.migrations = self.code / "migrations"
         shutil.copytree(
             CHECKOUT / "beefirst", self.code / "beefirst", ignore=shutil.ignore_patterns("evaluation", "seat")
@@ -79,7 +81,7 @@ class Release:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._folder.cleanup()
+        self._close()
 
 
 def snapshot(database: ScratchDatabase) -> tuple[list[object], list[object]]:
@@ -177,12 +179,9 @@ def start_replicas(database: ScratchDatabase, count: int = 8) -> pd.DataFrame:
     Returns:
         One row a replica: replica, ready after (s), waited in migrate (ms).
     """
-    replicas = [RunningApi(database.url) for _ in range(count)]
-    try:
+    with ExitStack() as running:
+        replicas = [running.enter_context(RunningApi(database.url)) for _ in range(count)]
         starts = [replica.wait_until_ready().startup() for replica in replicas]
-    finally:
-        for replica in replicas:
-            replica.stop()
     rows = [
         (number, round(start["seconds"].sum(), 2), round(1000 * start.set_index("phase").loc["migrate", "seconds"]))
         for number, start in enumerate(starts, start=1)

@@ -1,10 +1,9 @@
 """Databases that a notebook makes for itself on the server at hand, and that go when it goes."""
 
-import atexit
 import os
 import secrets
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from types import TracebackType
 from typing import Any, LiteralString, Self
 from urllib.parse import quote, urlencode, urlsplit
@@ -15,6 +14,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from beefirst.database.embedded import EmbeddedServer
 from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
+from beefirst.evaluation.guard import DROP
+from beefirst.evaluation.lifetime import close_with, common_folder, gone, made, uninterrupted
 from beefirst.settings import DatabaseUrl, Settings
 
 PREFIX = "beefirst_scratch_"
@@ -42,9 +43,11 @@ def server_url() -> str:
     """Return the URL of the server for experiments: DATABASE_URL, or an embedded one that ends with this process."""
     if configured := configured_url():
         return configured
-    server = EmbeddedServer.start_ephemeral()
-    atexit.register(server.stop)
-    return server.url
+    with uninterrupted():
+        server = EmbeddedServer.start_ephemeral(parent=common_folder())
+        made("process", server.process.pid)
+        close_with(server_url, server.stop)  # a function, so at the end of this process
+        return server.url
 
 
 def connect(url: str, **parameters: Any) -> Connection[Any]:
@@ -77,7 +80,7 @@ def on_database(url: str, name: str) -> str:
 
 
 class ScratchDatabase:
-    """An empty database of this process alone, dropped by `drop`, by the end of its `with` block, or with the process.
+    """An empty database, dropped by `drop`, by the end of its `with` block, or when nothing refers to it.
 
     Attributes:
         name: of the database.
@@ -89,17 +92,21 @@ class ScratchDatabase:
         self.name = PREFIX + secrets.token_hex(6)
         self.url = on_database(server, self.name)
         # While this connection lives, its name tells other notebooks that the database is not abandoned.
-        self._keeper = connect(server, application_name=self.name)
-        self._drop_abandoned()
+        keeper = connect(server, application_name=self.name)
+        made("database", server, self.name)
+        self._close = close_with(self, partial(_drop, keeper, server, self.name))
         try:
-            self._run("CREATE DATABASE {}", self.name)
+            _drop_abandoned(keeper)
+            _run(keeper, "CREATE DATABASE {}", self.name)
         except psycopg.errors.InsufficientPrivilege:
-            role = self._keeper.info.user
-            self._keeper.close()
+            role = keeper.info.user
+            self.drop()
             raise DatabaseRefusedError(
                 f"The role {role} may not create databases: run ALTER ROLE {role} CREATEDB as an administrator."
             ) from None
-        atexit.register(self.drop)
+        except BaseException:  # an interrupt, too
+            self.drop()
+            raise
 
     def connect(self) -> Connection[Any]:
         """Return a new connection to the database, in autocommit mode."""
@@ -107,18 +114,7 @@ class ScratchDatabase:
 
     def drop(self) -> None:
         """Drop the database, whoever is still connected to it; doing so again does nothing."""
-        with suppress(psycopg.OperationalError), self._keeper:  # a server that is gone took the database along
-            if not self._keeper.closed:
-                self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)
-        atexit.unregister(self.drop)
-
-    def _run(self, statement: LiteralString, name: str) -> None:
-        self._keeper.execute(sql.SQL(statement).format(sql.Identifier(name)))
-
-    def _drop_abandoned(self) -> None:
-        for (name,) in self._keeper.execute(ABANDONED).fetchall():
-            with suppress(psycopg.Error):  # another notebook may be dropping it, too
-                self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+        self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -127,3 +123,19 @@ class ScratchDatabase:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.drop()
+
+
+def _drop(keeper: Connection[Any], server: str, name: str) -> None:
+    with suppress(psycopg.OperationalError), keeper:  # a server that is gone took the database along
+        _run(keeper, DROP, name)
+        gone("database", server, name)
+
+
+def _drop_abandoned(keeper: Connection[Any]) -> None:
+    for (name,) in keeper.execute(ABANDONED).fetchall():
+        with suppress(psycopg.Error):  # another notebook may be dropping it, too
+            _run(keeper, DROP, name)
+
+
+def _run(keeper: Connection[Any], statement: LiteralString, name: str) -> None:
+    keeper.execute(sql.SQL(statement).format(sql.Identifier(name)))

@@ -1,6 +1,5 @@
 """The running service that the notebooks judge, or one of their own where none is named."""
 
-import atexit
 import os
 import time
 from dataclasses import dataclass, field
@@ -37,12 +36,14 @@ class RunningService:
         browser_url: where a browser reaches it.
         database_url: password included.
         way: how it was brought up, in words: `docker compose up`, `python -m beefirst up` or `this notebook`.
+        resources: what lives as long as this.
     """
 
     api_url: str
     browser_url: str
     database_url: str = field(repr=False)
     way: str
+    resources: tuple[object, ...] = field(default=(), repr=False)
 
     def connect(self, *, read_only: bool = True) -> Connection[Any]:
         """Return a connection to the service's own database, on which nothing can be written."""
@@ -97,8 +98,7 @@ def require_named() -> tuple[str | None, str | None]:
 def _start_own() -> RunningService:
     database = ScratchDatabase()
     api = start_api(database.url)
-    atexit.register(api.stop)
-    return RunningService(api.url, api.url, database.url, OWN)
+    return RunningService(api.url, api.url, database.url, OWN, (database, api))
 
 
 def _wait_for_database(url: str) -> None:

@@ -1,7 +1,7 @@
 """A stage for experiments: a database, a mail server, and any number of replicas of the API that use them."""
 
-import atexit
 import time
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +11,7 @@ import pandas as pd
 
 from beefirst.evaluation.catalog import query
 from beefirst.evaluation.launch import RunningApi
+from beefirst.evaluation.lifetime import close_with
 from beefirst.evaluation.mailbox import Mailbox
 from beefirst.evaluation.scratch import ScratchDatabase
 from beefirst.settings import Settings
@@ -58,7 +59,7 @@ class Evidence:
 
 
 class Stage:
-    """A database, a mail server and replicas of the API, all gone at the end of the `with` block, or with the process.
+    """A database, a mail server and replicas of the API, gone with the `with` block, or when nothing refers to it.
 
     Args:
         replicas: how many API processes share the database and the mail server.
@@ -72,16 +73,17 @@ class Stage:
     """
 
     def __init__(self, replicas: int = 1, **settings: Any) -> None:
-        self.database = ScratchDatabase()
-        self.mailbox = Mailbox()
-        settings = {"mail_url": self.mailbox.url, **settings}
-        self.ttl_seconds = int(settings.get("ttl_seconds", DEFAULTS["ttl_seconds"]))
-        self.max_attempts = int(settings.get("max_attempts", DEFAULTS["max_attempts"]))
-        self.apis = [RunningApi(self.database.url, **settings) for _ in range(replicas)]
-        for api in self.apis:
-            api.wait_until_ready()
-        self._connection = self.database.connect()
-        atexit.register(self.close)
+        with ExitStack() as made:
+            self.database = made.enter_context(ScratchDatabase())
+            self.mailbox = made.enter_context(Mailbox())
+            settings = {"mail_url": self.mailbox.url, **settings}
+            self.ttl_seconds = int(settings.get("ttl_seconds", DEFAULTS["ttl_seconds"]))
+            self.max_attempts = int(settings.get("max_attempts", DEFAULTS["max_attempts"]))
+            self.apis = [made.enter_context(RunningApi(self.database.url, **settings)) for _ in range(replicas)]
+            for api in self.apis:
+                api.wait_until_ready()
+            self._connection = made.enter_context(closing(self.database.connect()))
+            self._close = close_with(self, made.pop_all().close)
 
     @property
     def urls(self) -> str:
@@ -192,12 +194,7 @@ class Stage:
 
     def close(self) -> None:
         """End the replicas, the mail server and the database; doing so again does nothing."""
-        for api in self.apis:
-            api.stop()
-        self.mailbox.close()
-        self._connection.close()
-        self.database.drop()
-        atexit.unregister(self.close)
+        self._close()
 
     def __enter__(self) -> Self:
         return self

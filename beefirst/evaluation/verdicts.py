@@ -6,6 +6,7 @@ import pandas as pd
 from IPython.display import display
 
 from beefirst.evaluation import service
+from beefirst.evaluation.cells import Run, current_run
 from beefirst.evaluation.criteria import CHECKS
 from beefirst.evaluation.looks import Shown, banner, table
 from beefirst.evaluation.records import NOT_FINISHED, Check, Result, make_record, save_record
@@ -45,22 +46,20 @@ class Verdict:
     def __init__(self, notebook: str, checks: dict[str, str] | None = None) -> None:
         self.notebook = notebook
         self._requirements = CHECKS[notebook] if checks is None else checks
-        self._made: dict[str, Check] = {}
+        self._made: list[tuple[Run, Check]] = []
         self._started = self._last = time.monotonic()
 
     def check(self, key: str, holds: bool, evidence: object) -> None:
         """Record whether a promised check holds; a check made twice holds only if it held both times.
+
+        A cell that is run anew takes back what it said before.
 
         Args:
             key: the check's id in `criteria.CHECKS`.
             holds: whether the requirement was seen to hold.
             evidence: what was seen, in a few words.
         """
-        before, seen = self._made.get(key), str(evidence)
-        if before and seen not in before.evidence:
-            seen = f"{before.evidence}; {seen}"
-        failed_before = before is not None and before.result == "FAIL"
-        self._record(key, "PASS" if holds and not failed_before else "FAIL", seen)
+        self._record(key, "PASS" if holds else "FAIL", str(evidence))
 
     def not_shown(self, key: str, command: str) -> None:
         """Record that this way of running cannot make a check.
@@ -72,15 +71,16 @@ class Verdict:
         self._record(key, "NOT SHOWN HERE", f"run: {command}")
 
     def _record(self, key: str, result: Result, evidence: str) -> None:
-        now = time.monotonic()
+        now, run = time.monotonic(), current_run()
         milliseconds = round((now - self._last) * 1000)
-        self._made[key] = Check(
+        check = Check(
             key=key,
             requirement=self._requirements[key],
             result=result,
             evidence=evidence,
             milliseconds=milliseconds,
         )
+        self._made = [(earlier, said) for earlier, said in self._made if not run.replaces(earlier)] + [(run, check)]
         self._last = now
         self._save(NOT_FINISHED, "Its last cell was not reached.")
 
@@ -98,13 +98,22 @@ class Verdict:
 
     def _checks(self) -> list[Check]:
         return [
-            self._made.get(key) or Check(key=key, requirement=requirement, result="NOT MADE", evidence=NOT_RUN)
+            _join([check for _, check in self._made if check.key == key])
+            or Check(key=key, requirement=requirement, result="NOT MADE", evidence=NOT_RUN)
             for key, requirement in self._requirements.items()
         ]
 
     def _save(self, word: str, sentence: str) -> None:
         seconds = time.monotonic() - self._started
         save_record(make_record(self.notebook, word, sentence, seconds, self._checks()))
+
+
+def _join(checks: list[Check]) -> Check | None:
+    if not checks:
+        return None
+    result = "FAIL" if any(check.result == "FAIL" for check in checks) else checks[-1].result
+    evidence = "; ".join(dict.fromkeys(check.evidence for check in checks))
+    return checks[-1].model_copy(update={"result": result, "evidence": evidence})
 
 
 def summarise(checks: list[Check]) -> tuple[str, str]:

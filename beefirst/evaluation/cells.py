@@ -1,0 +1,29 @@
+"""Which cell of a notebook is running."""
+
+from typing import NamedTuple
+
+from IPython import get_ipython
+
+
+class Run(NamedTuple):
+    """One run of a cell.
+
+    Attributes:
+        cell: its id in the notebook; None where that is unknown: JupyterLab tells it to the kernel, nbmake does not.
+        number: counts the cells that this kernel has run.
+    """
+
+    cell: str | None
+    number: int
+
+    def replaces(self, other: "Run") -> bool:
+        """Tell whether `other` is an earlier run of the same cell."""
+        return self.cell is not None and self.cell == other.cell and self.number != other.number
+
+
+def current_run() -> Run:
+    """Return the run that calls this."""
+    shell = get_ipython()
+    kernel = getattr(shell, "kernel", None)
+    metadata = kernel.get_parent("shell").get("metadata", {}) if kernel else {}
+    return Run(metadata.get("cellId"), shell.execution_count if shell else 0)
