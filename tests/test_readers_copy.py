@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from ipykernel.ipkernel import IPythonKernel
 from nbformat.sign import NotebookNotary
 
 from beefirst.errors import ConfigurationError
@@ -60,12 +61,20 @@ def source(path: Path) -> str:
     return str(nbformat.read(path, as_version=4).cells[0].source)
 
 
-def test_the_first_seeding_copies_every_shipped_notebook_byte_by_byte(folders: Folders) -> None:
-    originals = {path.name: path.read_bytes() for path in folders.shipped.iterdir()}
+def test_the_first_seeding_copies_every_shipped_notebook_cell_by_cell(folders: Folders) -> None:
+    originals = {path.name: json.loads(path.read_bytes())["cells"] for path in folders.shipped.iterdir()}
 
-    copies = {path.name: path.read_bytes() for path in folders.copies.glob("*.ipynb")}
+    copies = {path.name: json.loads(path.read_bytes())["cells"] for path in folders.copies.glob("*.ipynb")}
 
     assert copies == originals
+
+
+def test_a_seeded_copy_names_its_language_as_the_kernel_will_and_so_stays_unchanged_when_opened(
+    folders: Folders,
+) -> None:
+    copy = json.loads((folders.copies / "00.ipynb").read_bytes())
+
+    assert copy["metadata"]["language_info"] == IPythonKernel.language_info
 
 
 def test_jupyterlab_trusts_a_seeded_copy_and_not_one_from_elsewhere(folders: Folders) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import platform
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -137,8 +138,23 @@ def _write_manifest(copies: Path, old: Mapping[str, str], new: Mapping[str, str]
 def _write(names: Iterable[str], shipped: Path, copies: Path, signatures: Path | None) -> None:
     copies.mkdir(parents=True, exist_ok=True)
     for name in names:
-        _replace(copies / name, (shipped / name).read_bytes())
+        _replace(copies / name, _name_language((shipped / name).read_bytes()))
     _trust([copies / name for name in names], signatures or signatures_folder())
+
+
+def _name_language(notebook: bytes) -> bytes:
+    """Return a notebook that names its language as the kernel will; else it counts as changed once it is opened."""
+    content = json.loads(notebook)
+    content["metadata"]["language_info"] = {
+        "codemirror_mode": {"name": "ipython", "version": 3},
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "name": "python",
+        "nbconvert_exporter": "python",
+        "pygments_lexer": "ipython3",
+        "version": platform.python_version(),
+    }
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def _replace(path: Path, content: bytes) -> None:
