@@ -20,7 +20,7 @@ PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 
 HAS_RUN = """panel => {
     const prompts = [...panel.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(prompt => prompt.textContent);
-    const failed = panel.querySelector('[data-mime-type="application/vnd.jupyter.error"]');
+    const failed = panel.querySelector('[data-mime-type="application/vnd.jupyter.stderr"]');
     return prompts.every(prompt => /\\d/.test(prompt)) || (failed && !prompts.some(prompt => prompt.includes('*')));
 }"""
 
