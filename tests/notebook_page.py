@@ -33,7 +33,7 @@ SHOWN = """panel => [...panel.querySelectorAll('.jp-CodeCell')].map(cell =>
 )"""
 
 TOO_WIDE = """panel => [...panel.querySelectorAll(
-        '.jp-OutputArea, .jp-OutputArea-output, .jp-OutputArea-output *, .jp-RenderedMarkdown, .jp-RenderedMarkdown *')]
+        '.cm-scroller, .jp-OutputArea, .jp-OutputArea-output, .jp-OutputArea-output *, .jp-RenderedMarkdown *')]
     .filter(element => element.clientWidth && element.scrollWidth > element.clientWidth + 1)
     .filter(element => getComputedStyle(element).display !== 'inline')
     .map(element => [element.tagName.toLowerCase(), element.scrollWidth, element.clientWidth, element.innerText])
