@@ -35,6 +35,7 @@ FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost",
 ]
 
+BOTTOM = "it => it.offsetTop + it.scrollHeight"
 REMEMBER_POP_UPS = """selectors => {
     window.popUps = [];
     const note = element => window.popUps.push(element.innerText.trim().replace(/\\s+/g, ' ') || element.className);
@@ -116,7 +117,7 @@ class Tab:
         """
         scroller = scroller or self.page.locator("html")
         scroller.evaluate("it => it.scrollTo(0, 0)")
-        bottom = (end or scroller).evaluate("it => it.offsetTop + it.scrollHeight") + MARGIN
+        bottom = end.evaluate(BOTTOM) + MARGIN if end else scroller.evaluate(BOTTOM)
         height = HEIGHT + max(0, bottom - scroller.evaluate("it => it.clientHeight"))
         self.page.set_viewport_size({"width": WIDTH, "height": min(height, TALLEST)})
         self.page.screenshot(path=ARTIFACTS / "screenshots" / f"{name}.png")
