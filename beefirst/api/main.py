@@ -47,6 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=DESCRIPTION,
         lifespan=_lifespan,
         static_url="/assets",
+        docs_url=None,
         redoc_url=None,
     )
     app.state.settings = settings

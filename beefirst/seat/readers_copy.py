@@ -161,7 +161,7 @@ def _name_language(notebook: bytes) -> bytes:
         content["metadata"]["language_info"] = LANGUAGE
     except (ValueError, KeyError, TypeError):
         return notebook
-    return json.dumps(content, indent=1, ensure_ascii=False).encode()
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def _replace(path: Path, content: bytes) -> None:
