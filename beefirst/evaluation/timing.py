@@ -17,9 +17,9 @@ class Progress:
         self._handle = display(HTML(""), display_id=True)
 
     def show(self, done: int) -> None:
-        """Say how much is done; once all is, take the line away."""
+        """Say how much is done; what remains in the end is a plain line."""
         if done == self._total and self._handle:
-            self._handle.update(HTML(""))
+            self._handle.update(HTML(f"{done} {escape(self._what)}s measured."))
             return
         bar = "█" * round(20 * done / self._total)
         if self._handle:
