@@ -41,7 +41,7 @@ class Kernel:
         self._mark, self.addresses = uuid.uuid4().hex, set[str]()
         named = {"DATABASE_URL": database_url} if database_url else {}
         environment = {**clean_environment(), **named, **settings, "TMPDIR": str(folder), MARK: self._mark}
-        self.manager = KernelManager(kernel_name="python3")
+        self.manager = KernelManager(kernel_name="python3", transport_encryption="auto")
         self.manager.start_kernel(env=environment, cwd=str(folder))
         self._client: BlockingKernelClient = self.manager.client()
         self._client.start_channels()
