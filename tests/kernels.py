@@ -6,6 +6,7 @@ import signal
 import socket
 import tempfile
 import uuid
+from ast import literal_eval
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,7 +41,7 @@ class Kernel:
         self._mark, self.addresses = uuid.uuid4().hex, set[str]()
         named = {"DATABASE_URL": database_url} if database_url else {}
         environment = {**clean_environment(), **named, **settings, "TMPDIR": str(folder), MARK: self._mark}
-        self.manager = KernelManager(kernel_name="python3")
+        self.manager = KernelManager(kernel_name="python3", transport_encryption="auto")
         self.manager.start_kernel(env=environment, cwd=str(folder))
         self._client: BlockingKernelClient = self.manager.client()
         self._client.start_channels()
@@ -74,7 +75,7 @@ class Kernel:
             reply = self._client.get_shell_msg(timeout=SECONDS)
         if reply["content"]["status"] != "ok":
             return reply["content"]["ename"]
-        return json.loads(reply["content"]["user_expressions"]["it"]["data"]["text/plain"][1:-1])
+        return json.loads(literal_eval(reply["content"]["user_expressions"]["it"]["data"]["text/plain"]))
 
     def run(self, source: str, expression: str = "None", cell: str | None = None) -> Any:
         """Run a cell; arguments as for `send`, value as of `answer`."""

@@ -1,7 +1,9 @@
 """A verdict must be able to fail."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from beefirst.evaluation.looks import RED, table
 from beefirst.evaluation.records import NOT_FINISHED, load_record, records_folder
 from beefirst.evaluation.verdicts import Verdict, VerdictError, begin
 from beefirst.ports import free_port
+from tests.kernels import Kernel, running_kernel
 
 PROMISED = {"A.1": "The first holds", "A.2": "The second holds"}
 
@@ -156,3 +159,47 @@ def test_every_acceptance_criterion_is_promised_by_a_notebook() -> None:
     promised = {key.partition(".")[0] for checks in CHECKS.values() for key in checks}
 
     assert {"AC1", "AC2", "AC3", "AC4", "AC5"} <= promised
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    data = tmp_path_factory.mktemp("data")
+    with running_kernel(BEEFIRST_DATA=str(data)) as kernel:
+        kernel.run("from beefirst.evaluation.verdicts import Verdict")
+        yield kernel
+
+
+def results(kernel: Kernel) -> Any:
+    return kernel.run("", "[(check.result, check.evidence) for check in verdict._checks()]")
+
+
+def test_a_cell_that_is_run_anew_takes_back_what_it_said_before(kernel: Kernel) -> None:
+    kernel.run("verdict = Verdict('sample', {'A.1': 'It holds', 'A.2': 'It holds'})")
+    kernel.run("verdict.check('A.1', False, 'seen at 1'); verdict.check('A.2', True, 'seen')", cell="first")
+    kernel.run("verdict.check('A.1', True, 'seen at 2')", cell="first")
+
+    assert results(kernel) == [["PASS", "seen at 2"], ["NOT MADE", "the cell that makes it was not run"]]
+
+
+def test_a_cell_that_is_run_anew_takes_nothing_back_of_what_another_said(kernel: Kernel) -> None:
+    kernel.run("verdict = Verdict('sample', {'A.1': 'It holds'})")
+    kernel.run("verdict.check('A.1', False, 'not seen')", cell="first")
+    kernel.run("verdict.check('A.1', True, 'seen at 1')", cell="second")
+    kernel.run("verdict.check('A.1', True, 'seen at 2')", cell="second")
+
+    assert results(kernel) == [["FAIL", "not seen; seen at 2"]]
+
+
+def test_a_check_that_one_run_of_a_cell_makes_twice_holds_only_if_it_held_both_times(kernel: Kernel) -> None:
+    kernel.run("verdict = Verdict('sample', {'A.1': 'It holds'})")
+    kernel.run("verdict.check('A.1', False, 'not seen'); verdict.check('A.1', True, 'seen')", cell="first")
+
+    assert results(kernel) == [["FAIL", "not seen; seen"]]
+
+
+def test_checks_of_cells_that_nobody_names_are_joined(kernel: Kernel) -> None:
+    kernel.run("verdict = Verdict('sample', {'A.1': 'It holds'})")
+    kernel.run("verdict.check('A.1', False, 'not seen')")
+    kernel.run("verdict.check('A.1', True, 'seen')")
+
+    assert results(kernel) == [["FAIL", "not seen; seen"]]

@@ -48,10 +48,6 @@ class RunningApi:
     seconds_until_ready: float
 
     def __init__(self, database_url: str, dotenv: str = "", code: Path | None = None, **settings: Any) -> None:
-        self._folder = new_folder("beefirst-api-")
-        folder = Path(self._folder.name)
-        (folder / ".env").write_text(dotenv)
-        self._log = folder / "api.log"
         self.database_url = database_url
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
@@ -59,14 +55,22 @@ class RunningApi:
         environment |= {name.upper(): str(value) for name, value in settings.items()}
         if code:
             environment["PYTHONPATH"] = str(code)
-        self._began = time.monotonic()
-        with self._log.open("wb") as log, ExitStack() as unless_started:
+        with ExitStack() as unless_started:
             with uninterrupted():
-                self._service = Service("The API", ["api"], environment, f"{self.url}/health/ready", folder, log)
-                made("process", self.pid)
-                self._close = close_with(self, partial(_close, self._service, self._folder))
+                self._start(environment, dotenv)
                 unless_started.callback(self._close)
             unless_started.pop_all()
+
+    def _start(self, environment: dict[str, str], dotenv: str) -> None:
+        temporary = new_folder("beefirst-api-")
+        folder = Path(temporary.name)
+        (folder / ".env").write_text(dotenv)
+        self._log = folder / "api.log"
+        self._began = time.monotonic()
+        with self._log.open("wb") as log:
+            self._service = Service("The API", ["api"], environment, f"{self.url}/health/ready", folder, log)
+        made("process", self.pid)
+        self._close = close_with(self, partial(_close, self._service, temporary))
 
     def wait_until_ready(self, seconds: float = 60) -> Self:
         """Return once requests can be served.

@@ -78,7 +78,8 @@ def gone(kind: str, *what: object) -> None:
 
 def new_folder(prefix: str) -> tempfile.TemporaryDirectory[str]:
     """Return a new temporary folder that goes with the process at the latest."""
-    return tempfile.TemporaryDirectory(prefix=prefix, dir=_guard().folder, ignore_cleanup_errors=True)
+    with uninterrupted():
+        return tempfile.TemporaryDirectory(prefix=prefix, dir=_guard().folder, ignore_cleanup_errors=True)
 
 
 def common_folder() -> Path:

@@ -36,17 +36,17 @@ class Release:
     """
 
     def __init__(self, extra: int = 0) -> None:
-        folder = new_folder("beefirst-release-")
-        self._close = close_with(self, folder.cleanup)
-        self.code = Path(folder.name)
-        self.migrations = self.code / "migrations"
-        shutil.copytree(
-            CHECKOUT / "beefirst", self.code / "beefirst", ignore=shutil.ignore_patterns("evaluation", "seat")
-        )
-        shutil.copytree(MIGRATIONS, self.migrations)
-        self.newest = len(list(self.migrations.glob("*.sql")))
-        for _ in range(extra):
-            self.add(f"CREATE TABLE IF NOT EXISTS extra_{self.newest + 1} (id INT)")
+        with ExitStack() as unless_made:
+            self.code = Path(unless_made.enter_context(new_folder("beefirst-release-")))
+            self.migrations = self.code / "migrations"
+            shutil.copytree(
+                CHECKOUT / "beefirst", self.code / "beefirst", ignore=shutil.ignore_patterns("evaluation", "seat")
+            )
+            shutil.copytree(MIGRATIONS, self.migrations)
+            self.newest = len(list(self.migrations.glob("*.sql")))
+            for _ in range(extra):
+                self.add(f"CREATE TABLE IF NOT EXISTS extra_{self.newest + 1} (id INT)")
+            self._close = close_with(self, unless_made.pop_all().close)
 
     def add(self, sql: str) -> Path:
         """Add a migration after the newest one."""
