@@ -143,6 +143,16 @@ def test_every_notebook_passes_inside_the_notebook_container(stack: Stack) -> No
     assert int(passed[1]) == len(list((CHECKOUT / "notebooks").glob("*.ipynb")))
 
 
+def test_the_report_is_made_in_the_notebook_container_and_taken_out_of_it(stack: Stack, tmp_path: Path) -> None:
+    said = stack.shell("docker compose exec notebook python -m beefirst report --output /data/report")
+    stack.shell("docker compose cp notebook:/data/report report".replace(" report", f" {tmp_path}"))
+
+    made = tmp_path / "report"
+    assert "AC1.2 PostgreSQL container starts on port 5432" in (made / "junit.xml").read_text()
+    assert "PASS, 1 not shown here" in said, "only the time from the command itself cannot be seen from inside"
+    assert (made / "report.html").stat().st_size > 100_000
+
+
 def test_the_originals_in_the_container_stay_as_they_were(stack: Stack) -> None:
     diff = subprocess.run(
         ["docker", "diff", str(stack.container("notebook")["Id"])],

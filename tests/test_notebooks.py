@@ -93,7 +93,7 @@ def test_a_notebook_ends_in_its_verdict_and_hides_no_error(path: Path) -> None:
 def test_the_first_notebook_lists_them_all_with_question_and_criterion() -> None:
     listed = notebooks()
 
-    assert listed["notebook"].tolist() == [path.stem for path in SHIPPED]
+    assert listed["notebook"].tolist() == [path.name for path in SHIPPED]
     assert listed["question"].str.endswith("?").all()
     assert (listed["criterion"] != "").all()
     assert (listed["takes"] != "").all()

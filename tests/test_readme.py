@@ -33,6 +33,9 @@ ELSEWHERE = {
     "pip install -r requirements.txt && pytest": ".ci/run",
     "pytest --nbmake notebooks": ".github/workflows/ci.yml",
     "docker compose exec notebook pytest --nbmake notebooks": "tests/test_compose.py",
+    "python -m beefirst report --output report": ".ci/run",
+    "docker compose exec notebook python -m beefirst report --output /data/report": "tests/test_compose.py",
+    "docker compose cp notebook:/data/report report": "tests/test_compose.py",
 }
 HERE = [command for command in COMMANDS if command not in ELSEWHERE]
 
@@ -107,7 +110,7 @@ def rows(heading: str) -> list[list[str]]:
 
 def test_the_table_of_notebooks_is_theirs() -> None:
     listed = [
-        (re.sub(r"\[(\w+)\].*", r"\1", name), question, criterion)
+        (re.sub(r"\[\w+\]\(notebooks/(.+)\)", r"\1", name), question, criterion)
         for name, question, criterion in rows("What you then see")
     ]
     actual = notebooks()

@@ -21,7 +21,7 @@ CONSTRAINTS = """
            ARRAY(SELECT attname::text
                    FROM unnest(conkey) AS key
                    JOIN pg_attribute ON attrelid = conrelid AND attnum = key) AS columns,
-           pg_get_constraintdef(oid) AS definition
+           pg_get_constraintdef(oid, true) AS definition
       FROM pg_constraint
      WHERE conrelid = to_regclass(%(table)s)
      ORDER BY contype DESC, conname

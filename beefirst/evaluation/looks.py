@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 # Okabe and Ito's palette: told apart by colour-blind readers and, by lightness, in print.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#00785A", "#B34700", "#6B7280"
@@ -31,7 +32,10 @@ WORDS = {
 }
 """Words that are also set in colour; the word alone carries the meaning."""
 
-CELL = "padding:5px 14px 5px 0;text-align:left;vertical-align:top;border-bottom:1px solid rgba(128,128,128,.3);"
+PLAIN_COLUMNS = ("expected", "wanted", "specified")
+"""What should be is not marked; what was seen is."""
+
+CELL = "padding:5px 14px 5px 8px;vertical-align:top;border-bottom:1px solid rgba(128,128,128,.3);"
 
 SHORT = 26
 """Characters of a cell that is kept on one line."""
@@ -59,8 +63,9 @@ def table(frame: pd.DataFrame) -> Shown:
     Args:
         frame: one row a line; its index is not shown. An address and the name of a notebook become links.
     """
-    head = "".join(f'<th style="{_style(str(name))}font-weight:600">{escape(str(name))}</th>' for name in frame.columns)
-    rows = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in frame.itertuples(index=False))
+    names, numeric = [str(name) for name in frame.columns], [is_numeric_dtype(kind) for kind in frame.dtypes]
+    head = "".join(map(_head, names, numeric))
+    rows = "".join("<tr>" + "".join(map(_cell, row, names, numeric)) + "</tr>" for row in frame.itertuples(index=False))
     html = (
         '<table style="border-collapse:collapse;font-size:13px;line-height:1.45;margin:4px 0 8px 0">'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
@@ -68,7 +73,11 @@ def table(frame: pd.DataFrame) -> Shown:
     return Shown(html, frame.to_string(index=False))
 
 
-def _cell(value: Any) -> str:
+def _head(name: str, numeric: bool) -> str:
+    return f'<th style="{_style(name, numeric)}font-weight:600">{escape(name)}</th>'
+
+
+def _cell(value: Any, column: str, numeric: bool) -> str:
     text = _text(value)
     # On its own in a span, a dollar sign is no delimiter of mathematics to JupyterLab.
     shown = escape(text).replace("\n", "<br>").replace("$", "<span>$</span>")
@@ -76,9 +85,9 @@ def _cell(value: Any) -> str:
         shown = f'<a href="{shown}" target="_blank">{shown}</a>'
     if text.endswith(".ipynb"):
         shown = f'<a href="{shown}">{shown.removesuffix(".ipynb")}</a>'
-    if colour := _colour(text):
+    if (colour := _colour(text)) and column not in PLAIN_COLUMNS:
         shown = f'<span style="color:{colour};font-weight:600">{shown}</span>'
-    return f'<td style="{_style(text)}">{shown}</td>'
+    return f'<td style="{_style(text, numeric)}">{shown}</td>'
 
 
 def _text(value: Any) -> str:
@@ -87,10 +96,12 @@ def _text(value: Any) -> str:
     return "" if value is None or value is pd.NA or value != value else str(value)
 
 
-def _style(text: str) -> str:
-    """Return how a cell looks: what is short stays on one line, what is long breaks wherever it must."""
+def _style(text: str, numeric: bool) -> str:
+    """Return how a cell looks: numbers right, what is short on one line, what is long broken wherever it must be."""
     whole = len(text) <= SHORT or (len(text) <= LONGEST_NAME and " " not in text)
-    return CELL + ("white-space:nowrap;" if whole else "overflow-wrap:anywhere;")
+    return f"{CELL}text-align:{'right' if numeric else 'left'};" + (
+        "white-space:nowrap;" if whole else "overflow-wrap:anywhere;"
+    )
 
 
 def _colour(text: str) -> str | None:

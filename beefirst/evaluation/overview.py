@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import re
+import tomllib
 from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version
@@ -17,9 +18,8 @@ from beefirst.evaluation.looks import NOT_RUN_YET, Shown, table
 from beefirst.evaluation.records import Record, load_record
 from beefirst.evaluation.runner import run_notebook
 from beefirst.evaluation.service import RunningService, jupyterlab_url
-from beefirst.folders import NOTEBOOKS
+from beefirst.folders import CHECKOUT, NOTEBOOKS
 from beefirst.seat.readers_copy import copies_folder, outdated
-from beefirst.settings import SeatSettings
 
 FIRST = "00_start_here"
 COLUMNS = ["notebook", "question", "criterion", "takes", "verdict", "last run"]
@@ -29,9 +29,8 @@ DURATION = re.compile(r"\*\*Takes\*\* (?P<duration>about \d+ \w+)")
 
 def programs(service: RunningService) -> pd.DataFrame:
     """Return what runs where: program, version, address."""
-    seat = SeatSettings.load()
     database = service.get("/health")["database"]
-    lab = seat.browser_url(seat.notebook_port) if jupyterlab_url() else "not running"
+    lab = jupyterlab_url() or "not running"
     rows = [
         ("API", f"beefirst {version_of('beefirst')}, FastAPI {version('fastapi')}", f"{service.browser_url}/docs"),
         ("Database", database, _target(service)),
@@ -43,11 +42,11 @@ def programs(service: RunningService) -> pd.DataFrame:
 
 
 def version_of(package: str) -> str:
-    """Return the version of an installed package; `from source` where it runs from a folder, as in the image."""
+    """Return the version of an installed package; of beefirst also where it runs from a folder, as in the image."""
     try:
         return version(package)
     except ModuleNotFoundError:
-        return "from source"
+        return str(tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"])
 
 
 def fields(values: Mapping[str, object], name: str = "field") -> pd.DataFrame:

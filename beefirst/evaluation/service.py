@@ -124,7 +124,13 @@ def _wait_for(api_url: str) -> None:
 
 
 def jupyterlab_url() -> str | None:
-    """Return where this machine or container reaches the JupyterLab that serves the reader, if one does."""
+    """Return where a browser reaches the JupyterLab that serves the reader, if one answers."""
+    seat = SeatSettings.load()
+    return seat.browser_url(seat.notebook_port) if _near_jupyterlab() else None
+
+
+def _near_jupyterlab() -> str | None:
+    """Return where this machine or container reaches that JupyterLab, if it answers."""
     seat = SeatSettings.load()
     url = "http://127.0.0.1:8888" if seat.beefirst_container else seat.browser_url(seat.notebook_port)
     served = seat.beefirst_container or "API_URL" in os.environ
@@ -155,7 +161,7 @@ def start_events(service: RunningService) -> pd.DataFrame:
 
 
 def _jupyterlab_event() -> list[tuple[str, float, float]]:
-    url = jupyterlab_url()
+    url = _near_jupyterlab()
     if url is None or (process := _notebooks_process()) is None:
         return []
     started = fetch(url + "/api/status", os.environ.get("JUPYTER_TOKEN", "")).json()["started"]

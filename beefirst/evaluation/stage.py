@@ -136,7 +136,9 @@ class Stage:
 
     def running(self) -> pd.DataFrame:
         """Return what runs where: the columns what, where."""
-        replicas = [(f"API, replica {number}", api.url) for number, api in enumerate(self.apis, start=1)]
+        replicas = [
+            (f"API, replica {number}", api.url.removeprefix("http://")) for number, api in enumerate(self.apis, start=1)
+        ]
         rows = [*replicas, ("mail server", self.mailbox.url), ("database", self.database.name)]
         return pd.DataFrame(rows, columns=["what", "where"])
 

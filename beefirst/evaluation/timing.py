@@ -36,8 +36,13 @@ def spread(starts: pd.DataFrame) -> pd.DataFrame:
         The columns phase, quickest (s), median (s), slowest (s), as text with three decimals.
     """
     columns = {"quickest (s)": starts.min(), "median (s)": starts.median(), "slowest (s)": starts.max()}
-    frame = pd.DataFrame(columns).map("{:.3f}".format)
-    return frame.rename_axis("phase").reset_index()
+    return as_text(pd.DataFrame(columns), 3).rename_axis("phase").reset_index()
+
+
+def as_text(seconds: pd.DataFrame, decimals: int) -> pd.DataFrame:
+    """Return a table with all of its numbers as text of so many decimals."""
+    numbers = seconds.select_dtypes("number")
+    return seconds.assign(**{name: numbers[name].map(f"{{:.{decimals}f}}".format) for name in numbers})
 
 
 def measure_starts(count: int, database: ScratchDatabase) -> pd.DataFrame:

@@ -48,7 +48,7 @@ def _kill_after(claims: int) -> tuple[object, ...]:
         seconds = time.monotonic() - killed
         codes = [stage.claim(f"p{number}@example.com", replica=1) for number in range(3)]
         then = "claimed anew, with a code" if len(codes) == 3 else "held"
-        return f"{claims} claims", left, half, f"{seconds:.1f} s", then
+        return f"{claims} claim{'s' if claims > 1 else ''}", left, half, f"{seconds:.1f} s", then
 
 
 def _wait(condition: Callable[[], bool], seconds: float = 20) -> None:

@@ -77,6 +77,16 @@ def raw_sql(stage: Stage) -> Evidence:
     return Evidence(refused == len(ATTACKS), f"{refused} of {len(ATTACKS)} attacks by raw SQL were refused", frame)
 
 
+def of_each_truth(evidence: Evidence) -> dict[str, Evidence]:
+    """Return the part of the evidence of `raw_sql` that belongs to each truth, by its number."""
+    return {str(truth): _part(rows) for truth, rows in evidence.rows.groupby("truth")}
+
+
+def _part(rows: pd.DataFrame) -> Evidence:
+    refused = int((rows["result"] == "refused").sum())
+    return Evidence(refused == len(rows), f"{refused} of {len(rows)} attacks by raw SQL refused", rows)
+
+
 def _attack(stage: Stage, statement: str, expected: str) -> tuple[str, str]:
     try:
         stage.execute(statement)
