@@ -1,6 +1,6 @@
 """Make the README's pictures anew: JupyterLab as `python -m beefirst up` serves it, after a run.
 
-python tests/screenshots.py
+python -m tests.screenshots
 """
 
 import io
@@ -39,7 +39,9 @@ def take(browser: Browser, link: str, notebook: str, heading: str, picture: Path
     with Tab(browser, server) as tab:
         page = NotebookPage(tab, f"{server}/lab/tree/{notebook}.ipynb?reset&token={token}")
         page.run_all_cells()
-        page.panel.get_by_role("heading", name=heading).evaluate("it => it.closest('.jp-Cell').scrollIntoView()")
+        page.panel.get_by_role("heading", name=heading, exact=True).evaluate(
+            "it => it.closest('.jp-Cell').scrollIntoView()"
+        )
         shot = Image.open(io.BytesIO(tab.page.screenshot()))
     shot.convert("RGB").quantize(COLOURS).save(picture, optimize=True)
     print(f"{picture} {picture.stat().st_size // 1000} kB")

@@ -6,6 +6,7 @@ import platform
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -88,8 +89,14 @@ def _row(path: Path) -> tuple[str, ...]:
         criterion["criterion"] if criterion else "",
         duration["duration"] if duration else "",
         record.verdict if record else NOT_RUN_YET,
-        f"{record.finished_at:%Y-%m-%d %H:%M} UTC, took {record.seconds:.0f} s" if record else "",
+        _last_run(record) if record else "",
     )
+
+
+def _last_run(record: Record) -> str:
+    today = record.finished_at.date() == datetime.now(UTC).date()
+    when = f"{record.finished_at:%H:%M}" if today else f"{record.finished_at:%Y-%m-%d %H:%M}"
+    return f"{when} UTC, {record.seconds:.{0 if record.seconds >= 10 else 1}f} s"
 
 
 def run_all(folder: Path | None = None) -> list[Record]:
