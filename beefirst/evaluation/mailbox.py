@@ -30,7 +30,9 @@ class Mailbox:
         refuse: the reply that refuses a mail, such as "550 no such user" or "451 later".
         refuse_times: how many mails are refused before it takes them; all where left out.
         refuse_at: whether it refuses the recipient, or the mail once it has all of it.
-        stall_seconds: how long it is silent before it replies to a recipient.
+        stall_seconds: how long it is silent before it replies.
+        stall_at: whether it is silent at the recipient, or once it has taken the mail.
+        vanish: hang up, rather than reply, once it has taken a mail.
         only: the one address for which it refuses and stalls; every address where left out.
         tls_context: makes it offer STARTTLS.
         require_starttls: take no mail without.
@@ -52,6 +54,8 @@ class Mailbox:
         refuse_times: float = inf,
         refuse_at: Literal["RCPT", "DATA"] = "RCPT",
         stall_seconds: float = 0,
+        stall_at: Literal["RCPT", "DATA"] = "RCPT",
+        vanish: bool = False,
         only: str | None = None,
         tls_context: ssl.SSLContext | None = None,
         require_starttls: bool = False,
@@ -59,7 +63,8 @@ class Mailbox:
         credentials: tuple[str, str] | None = None,
     ) -> None:
         self._refuse, self._refusals_left, self._refuse_at = refuse, refuse_times, refuse_at
-        self._stall_seconds, self._only, self._credentials = stall_seconds, only, credentials
+        self._stall_seconds, self._stall_at, self._vanish = stall_seconds, stall_at, vanish
+        self._only, self._credentials = only, credentials
         self._mails: list[tuple[datetime, Sequence[str], EmailMessage]] = []
         self._arrival = threading.Condition()
         self.offered, self.encrypted, self.logins = list[str](), list[bool](), list[str]()
@@ -135,13 +140,12 @@ class Mailbox:
         assert server.transport  # noqa: S101
         self.offered.append(address)
         self.encrypted.append(server.transport.get_extra_info("ssl_object") is not None)
-        if self._only in (None, address):
-            await asyncio.sleep(self._stall_seconds)
+        await self._stall("RCPT", [address])
         if self._credentials and not session.authenticated:
             return "530 5.7.0 log in first"
         return self._refusal("RCPT", [address]) or MISSING
 
-    async def handle_DATA(self, _: SMTP, __: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, _: Session, envelope: Envelope) -> str:  # noqa: N802
         """Take a mail."""
         message = message_from_bytes(envelope.original_content or b"", EmailMessage, policy=policy.default)
         if refusal := self._refusal("DATA", envelope.rcpt_tos):
@@ -149,10 +153,20 @@ class Mailbox:
         with self._arrival:
             self._mails.append((datetime.now(UTC), envelope.rcpt_tos, message))
             self._arrival.notify_all()
+        await self._stall("DATA", envelope.rcpt_tos)
+        if self._vanish and isinstance(server.transport, asyncio.Transport):
+            server.transport.abort()
         return "250 taken"
 
+    async def _stall(self, at: str, addresses: Sequence[str]) -> None:
+        if at == self._stall_at and self._concerns(addresses):
+            await asyncio.sleep(self._stall_seconds)
+
+    def _concerns(self, addresses: Sequence[str]) -> bool:
+        return self._only is None or self._only in addresses
+
     def _refusal(self, at: str, addresses: Sequence[str]) -> str | None:
-        concerned = at == self._refuse_at and (self._only is None or self._only in addresses)
+        concerned = at == self._refuse_at and self._concerns(addresses)
         if not self._refuse or not concerned or self._refusals_left <= 0:
             return None
         self._refusals_left -= 1
