@@ -4,7 +4,6 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import formatdate, make_msgid
@@ -16,15 +15,19 @@ from beefirst.registration import Courier, State
 from beefirst.settings import MailUrl, Settings
 
 if TYPE_CHECKING:
-    from aiosmtplib import SMTP
+    from beefirst.smtp import Handover
 
 TRIES = 3
 DELIVERY_SECONDS = 15.0
 """All tries together; after that the claim is released, so that its owner can try again."""
 
 TRY_SECONDS = 6.0
+"""For each reply of a server, but the one that follows the mail's body: it may take what is left of the mail's time."""
+
 PAUSE_SECONDS = 0.5
-QUIT_SECONDS = 1.0
+
+UNANSWERED = "a mail counts as sent, though the server has not said what became of it: %s"
+"""Sent again it might arrive twice, and a claim that was released would make the code that did arrive worthless."""
 
 SIMULTANEOUS_DELIVERIES = 50
 """A recipient whose server stalls takes one of these places, and delays nobody else."""
@@ -116,39 +119,35 @@ class SmtpCourier:
         message["Date"], message["Message-ID"] = formatdate(), make_msgid(domain=self._sender.rpartition("@")[2])
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no answering machine replies
         message.set_content(text)
+        from beefirst.smtp import Handover
+
+        handover = Handover()
         try:
             async with asyncio.timeout(DELIVERY_SECONDS), self._places:
-                await self._try_until_sent(message, email)
+                await self._try_until_sent(message, email, handover)
         except TimeoutError:
-            raise MailError(f"A mail was not delivered within {DELIVERY_SECONDS:g} s.") from None
+            if not handover.done:
+                raise MailError(f"A mail was not delivered within {DELIVERY_SECONDS:g} s.") from None
+            log.warning(UNANSWERED, f"no reply within {DELIVERY_SECONDS:g} s")
 
-    async def _try_until_sent(self, message: EmailMessage, email: str) -> None:
-        import aiosmtplib
+    async def _try_until_sent(self, message: EmailMessage, email: str, handover: "Handover") -> None:
+        from aiosmtplib import SMTPException
+
+        from beefirst.smtp import deliver
 
         for number in range(1, TRIES + 1):
             try:
-                await self._deliver(message, email, aiosmtplib.SMTP(**self._connection, timeout=TRY_SECONDS))
+                await deliver(message, self._sender, email, handover, self._connection)
                 return
-            except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            except (SMTPException, OSError, ValueError) as error:
                 reason = _explain(error)
+                if handover.done:
+                    log.warning(UNANSWERED, reason)
+                    return
                 log.warning("mail not delivered, try %d of %d: %s", number, TRIES, reason)
                 if number == TRIES or _is_final(error):
                     raise MailError(f"A mail was not delivered in {number} tries: {reason}.") from None
             await asyncio.sleep(PAUSE_SECONDS)
-
-    async def _deliver(self, message: EmailMessage, email: str, smtp: "SMTP") -> None:
-        # Not `async with`, which takes leave of a server that has stopped answering, and waits for its reply.
-        try:
-            await smtp.connect()
-            # Named here rather than read back from the header, which is a parser's idea of the address.
-            await smtp.send_message(message, sender=self._sender, recipients=[email])
-            with suppress(Exception):  # the mail is gone; a failure here must not send it again
-                await smtp.execute_command(b"QUIT", timeout=QUIT_SECONDS)
-        finally:
-            if isinstance(transport := smtp.transport, asyncio.WriteTransport):
-                transport.abort()
-            smtp.close()
-            await asyncio.sleep(0.01)  # lets the transport end, also where the loop does next
 
 
 def _connection_parameters(url: MailUrl) -> dict[str, Any]:
@@ -167,6 +166,7 @@ def _connection_parameters(url: MailUrl) -> dict[str, Any]:
         "start_tls": False if encrypted else True if credentials else None,
         "tls_context": context,
         "local_hostname": "localhost",
+        "timeout": TRY_SECONDS,
     }
 
 

@@ -3,9 +3,11 @@
 Nothing here knows a framework or a driver; what the rules need from outside stands below as a Protocol.
 """
 
+import logging
 import re
 import secrets
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -32,6 +34,8 @@ ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.IGNORECASE)
 
 MAILS_A_DAY = 20
 """To any one address, so that nobody can be flooded by strangers who claim it."""
+
+log = logging.getLogger("beefirst.registration")
 
 
 class State(StrEnum):
@@ -171,6 +175,9 @@ class Passwords(Protocol):
     async def match(self, password: str, password_hash: str | None) -> bool:
         """Tell whether they belong together; without a hash the work is the same and the answer is no."""
 
+    def even_out(self) -> AbstractAsyncContextManager[None]:
+        """Let a block take a fixed time: what follows the hash work must not show in how long an answer takes."""
+
 
 class Courier(Protocol):
     """Delivers mail, or raises MailError within its time limit."""
@@ -228,7 +235,7 @@ class Registration:
     courier: Courier
 
     async def register(self, address: str, password: str) -> Registered:
-        """Claim an address with a password; the work is the same whether the address is free or not.
+        """Claim an address with a password; work and time are the same whether the address is free or not.
 
         Raises:
             AddressRefusedError: see `normalise_address`.
@@ -236,8 +243,9 @@ class Registration:
         """
         email = normalise_address(address)
         password_hash = await self.passwords.hash(check_password(password))
-        code = draw_code()
-        return Registered(email, await self.store.claim(email, password_hash, code), code)
+        async with self.passwords.even_out():
+            code = draw_code()
+            return Registered(email, await self.store.claim(email, password_hash, code), code)
 
     async def deliver(self, registered: Registered) -> bool:
         """Send the mail that follows a registration, and tell whether one was sent.
@@ -253,15 +261,19 @@ class Registration:
 
     async def _deliver_code(self, claim: Claim, code: str) -> bool:
         if claim.mailed_at is None:
-            await self.store.release(claim)
+            await self._release(claim, "mails of the day spent")
             return False
         try:
             await self.courier.send_code(claim.email, code)
         except MailError:
-            await self.store.release(claim)
+            await self._release(claim, "mail not delivered")
             await self.store.refund_mail(claim.email, claim.mailed_at)
             raise
         return True
+
+    async def _release(self, claim: Claim, reason: str) -> None:
+        if await self.store.release(claim):
+            log.info("expired", extra={"registration": str(claim.id), "reason": reason})
 
     async def _deliver_notice(self, email: str) -> bool:
         holder = await self.store.find_holder(email)
@@ -279,7 +291,7 @@ class Registration:
         """Prove a claim with its own password and its code.
 
         Only a right password lets a code count, so that a stranger cannot lock somebody out. Whatever is wrong,
-        the hash work is the same.
+        the hash work is the same, and so is the time after it.
 
         Args:
             address: normalised as on register.
@@ -287,10 +299,11 @@ class Registration:
             code: four digits.
         """
         claim, password = await self._find_claim(address, password)
-        if not await self.passwords.match(password, claim.password_hash if claim else None) or not claim:
-            return Attempt(Outcome.WRONG_PASSWORD if claim else Outcome.NO_CLAIM, claim)
-        judgement = await self.store.judge(claim, code)
-        return Attempt(_outcome(judgement), claim)
+        matches = await self.passwords.match(password, claim.password_hash if claim else None)
+        async with self.passwords.even_out():
+            if not matches or not claim:
+                return Attempt(Outcome.WRONG_PASSWORD if claim else Outcome.NO_CLAIM, claim)
+            return Attempt(_outcome(await self.store.judge(claim, code)), claim)
 
     async def _find_claim(self, address: str, password: str) -> tuple[Claim | None, str]:
         try:

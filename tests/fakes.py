@@ -1,6 +1,7 @@
 """Small stand-ins for the ports of the rules; each remembers what it was asked to do."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -97,7 +98,7 @@ class FakePasswords:
     """`registration.Passwords` without the work, with a salt that is never the same.
 
     Attributes:
-        work: the kind of each hash that was computed.
+        work: the kind of each hash that was computed, and when the time after it began and ended.
         meanwhile: what happens while a password is matched.
         salt: the number of the last hash.
     """
@@ -115,6 +116,12 @@ class FakePasswords:
         self.work.append("match")
         self.meanwhile()
         return password_hash is not None and password_hash.partition(":")[2] == password
+
+    @asynccontextmanager
+    async def even_out(self) -> AsyncIterator[None]:
+        self.work.append("even out")
+        yield
+        self.work.append("answer")
 
 
 @dataclass

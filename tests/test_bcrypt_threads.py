@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from beefirst.errors import OverloadedError
-from beefirst.passwords import NICENESS, QUEUE_LIMIT, BcryptPasswords
+from beefirst.passwords import NICENESS, QUEUE_PER_THREAD, BcryptPasswords
 from tests.conftest import SECRET
 
 only_on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere niceness is of whole processes")
@@ -70,7 +70,7 @@ def test_the_same_password_has_another_hash_each_time(passwords: BcryptPasswords
 def test_there_is_room_again_once_those_that_waited_are_gone() -> None:
     async def fill_and_empty() -> tuple[BaseException | str, bool]:
         passwords = BcryptPasswords(10, threads=1)
-        waiting = [asyncio.create_task(passwords.hash(SECRET)) for _ in range(QUEUE_LIMIT + 1)]
+        waiting = [asyncio.create_task(passwords.hash(SECRET)) for _ in range(QUEUE_PER_THREAD + 1)]
         await asyncio.sleep(0)
         (refused,) = await asyncio.gather(passwords.hash(SECRET), return_exceptions=True)
         for task in waiting:

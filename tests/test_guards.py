@@ -1,5 +1,6 @@
 """What the schema itself refuses, whoever writes to it, and what its migrations make of rows from before."""
 
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -8,10 +9,14 @@ import psycopg
 import pytest
 from psycopg import Connection
 
+from beefirst.database.migrations import Migration
 from beefirst.errors import MigrationError
 from beefirst.evaluation.scratch import ScratchDatabase
+from beefirst.folders import CHECKOUT, MIGRATIONS
 from tests.databases import SHIPPED, apply, empty, migrated_database
 
+README = CHECKOUT / "README.md"
+BY_HAND = ("-v", "ON_ERROR_STOP=1", "-1", "-f")
 COMPLETE = {
     "CLAIMED": "('ada@example.com', '1234', 'CLAIMED', 'a hash', NULL)",
     "ACTIVE": "('ada@example.com', '1234', 'ACTIVE', 'a hash', now())",
@@ -138,6 +143,96 @@ def test_a_claim_gets_another_hash_only_as_a_later_claim(table: Connection[Any])
     assert refusal.value.diag.constraint_name == "registrations_new_claim_is_later"
 
 
+KEPT = [
+    ("id = gen_random_uuid()", "registrations_id_is_kept"),
+    ("email = 'b@example.com'", "registrations_email_is_kept"),
+]
+
+
+@pytest.mark.parametrize("state", ["CLAIMED", "EXPIRED", "LOCKED"])
+@pytest.mark.parametrize(("change", "constraint"), KEPT)
+def test_a_registration_keeps_its_id_and_its_address_in_every_state(
+    table: Connection[Any], state: str, change: str, constraint: str
+) -> None:
+    insert(table, COMPLETE[state])
+
+    with pytest.raises(psycopg.errors.CheckViolation) as refusal:
+        table.execute(f"UPDATE registrations SET {change}")
+
+    assert refusal.value.diag.constraint_name == constraint
+    assert refusal.value.diag.table_name == "registrations"
+
+
+@pytest.mark.parametrize("end", ["CLAIMED", "EXPIRED"])
+@pytest.mark.parametrize(("change", "constraint"), KEPT)
+def test_a_change_of_state_brings_no_other_id_or_address(
+    table: Connection[Any], end: str, change: str, constraint: str
+) -> None:
+    insert(table, COMPLETE["CLAIMED"])
+
+    with pytest.raises(psycopg.errors.CheckViolation) as refusal:
+        table.execute(f"UPDATE registrations SET {BECOME[end]}, {change}")
+
+    assert refusal.value.diag.constraint_name == constraint
+
+
+def test_an_account_opens_with_no_other_hash_than_that_of_its_claim(table: Connection[Any]) -> None:
+    insert(table, COMPLETE["CLAIMED"])
+
+    with pytest.raises(psycopg.errors.CheckViolation) as refusal:
+        table.execute("UPDATE registrations SET state = 'ACTIVE', password_hash = 'another', activated_at = now()")
+
+    assert refusal.value.diag.constraint_name == "registrations_active_keeps_hash"
+
+
+@pytest.mark.parametrize("end", ["state = 'CLAIMED'", "state = 'ACTIVE', activated_at = now()"])
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [
+        ("verification_code = '9999'", "registrations_claim_keeps_code"),
+        ("created_at = created_at + INTERVAL '1 microsecond'", "registrations_claim_gets_no_younger"),
+        ("attempt_count = attempt_count - 1", "registrations_claim_forgets_no_attempt"),
+    ],
+)
+def test_a_claim_keeps_its_code_and_gets_neither_younger_nor_more_attempts(
+    table: Connection[Any], end: str, change: str, constraint: str
+) -> None:
+    insert(table, COMPLETE["CLAIMED"])
+    table.execute("UPDATE registrations SET attempt_count = 2")
+
+    with pytest.raises(psycopg.errors.CheckViolation) as refusal:
+        table.execute(f"UPDATE registrations SET {end}, {change}")
+
+    assert refusal.value.diag.constraint_name == constraint
+
+
+def test_a_new_claim_brings_its_own_code_time_and_attempts(table: Connection[Any]) -> None:
+    insert(table, COMPLETE["CLAIMED"])
+    table.execute("UPDATE registrations SET attempt_count = 2")
+
+    table.execute(f"UPDATE registrations SET {BECOME['CLAIMED']}, verification_code = '9999', attempt_count = 0")
+
+    assert table.execute("SELECT verification_code, attempt_count FROM registrations").fetchall() == [("9999", 0)]
+
+
+def test_a_claim_may_be_made_older(table: Connection[Any]) -> None:
+    insert(table, COMPLETE["CLAIMED"])
+
+    changed = table.execute("UPDATE registrations SET created_at = created_at - INTERVAL '1 hour', attempt_count = 1")
+
+    assert changed.rowcount == 1
+
+
+@pytest.mark.parametrize("migration", SHIPPED, ids=[migration.name for migration in SHIPPED])
+def test_a_file_that_is_run_again_by_itself_takes_no_guard_away(table: Connection[Any], migration: Migration) -> None:
+    insert(table, COMPLETE["CLAIMED"])
+
+    table.execute(migration.sql.encode())
+
+    with pytest.raises(psycopg.errors.CheckViolation):
+        table.execute("UPDATE registrations SET verification_code = '9999'")
+
+
 def test_each_file_may_be_run_again_by_hand(table: Connection[Any]) -> None:
     insert(table, COMPLETE["ACTIVE"])
 
@@ -192,3 +287,22 @@ def test_any_other_offending_row_stops_the_migration_by_its_id_and_nothing_chang
 
     assert before.execute("SELECT count(*) FROM schema_migrations").fetchone() == (1,)
     assert before.execute("SELECT count(*) FROM registrations WHERE password_hash = 'not erased'").fetchone() == (1,)
+
+
+def test_run_by_hand_as_the_readme_says_a_file_that_stops_changes_nothing(
+    before: Connection[Any], database: ScratchDatabase, psql: str
+) -> None:
+    insert(before, "('Ada@example.com', '1234', 'CLAIMED', 'x', NULL)")
+    insert(before, "('e@example.com', '1234', 'EXPIRED', 'not erased', NULL)")
+    file = MIGRATIONS / SHIPPED[1].name
+
+    run = subprocess.run([psql, database.url, *BY_HAND, str(file)], capture_output=True, text=True, check=False)
+
+    assert run.returncode == 3
+    assert "mend or delete it" in run.stderr
+    assert before.execute("SELECT count(*) FROM registrations WHERE password_hash = 'not erased'").fetchone() == (1,)
+    assert before.execute("SELECT count(*) FROM pg_trigger WHERE tgname ~ '^registrations_guard'").fetchone() == (0,)
+
+
+def test_the_readme_says_how_to_run_a_file_by_hand() -> None:
+    assert f"psql postgresql://beefirst:beefirst@localhost:5432/beefirst {' '.join(BY_HAND)} " in README.read_text()

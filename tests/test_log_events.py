@@ -10,10 +10,14 @@ import pytest
 from beefirst.evaluation.launch import RunningApi, start_api
 from beefirst.evaluation.mailbox import Mailbox
 from beefirst.evaluation.scratch import ScratchDatabase
-from tests.client import activate, fetch_row, register, send, wrong
+from tests.client import activate, change, fetch_row, register, send, wrong
 from tests.conftest import SECRET, wait_until
 
 ADA = "ada@example.com"
+TWENTY_MAILS = """
+    INSERT INTO address_budgets (email, mailed_at)
+    SELECT %(email)s, array_agg(clock_timestamp()) FROM generate_series(1, 20)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +80,25 @@ def test_a_lock_and_missing_credentials_are_events(
 
     assert event_of(api, locked).startswith(f'locked registration="{fetch_row(database, email).id}"')
     assert event_of(api, nobody) == 'refused reason="no credentials"'
+
+
+def test_a_claim_that_gets_no_mail_ends_as_an_event_that_says_why(database: ScratchDatabase) -> None:
+    refused, spent = "refused@example.com", "spent@example.com"
+    with (
+        Mailbox(refuse="550 no such user") as refusing,
+        start_api(database.url, MAIL_URL=refusing.url) as api,
+    ):
+        change(database, TWENTY_MAILS, email=spent)
+        requests = [register(api, email).headers["X-Request-ID"] for email in (refused, spent)]
+        wait_until(lambda: api.log().count(" expired ") == 2)
+        events = [[line for line in lines_of(api, request) if " expired " in line] for request in requests]
+    rows = [fetch_row(database, email).id for email in (refused, spent)]
+
+    event = 'INFO    beefirst.registration: expired registration="{}" reason="{}" request="{}"'
+    assert events == [
+        [event.format(rows[0], "mail not delivered", requests[0])],
+        [event.format(rows[1], "mails of the day spent", requests[1])],
+    ]
 
 
 def test_the_access_line_names_the_request_too_and_no_two_requests_share_an_id(api: RunningApi) -> None:

@@ -20,7 +20,7 @@ from beefirst.errors import ConfigurationError, MailError
 from beefirst.evaluation.launch import RunningApi, start_api
 from beefirst.evaluation.mailbox import Mailbox
 from beefirst.evaluation.scratch import ScratchDatabase
-from beefirst.mail import create_courier
+from beefirst.mail import NOTICES, create_courier
 from beefirst.ports import free_port
 from beefirst.registration import Courier, State
 from beefirst.settings import Settings
@@ -66,12 +66,13 @@ def service() -> Iterator[Service]:
 
 
 class Begun(NamedTuple):
-    """Two mails that stall, of which the one will be given up after 15 seconds, the other 8 after SIGTERM."""
+    """Mails that stall: one will be given up after 15 seconds, one 8 after SIGTERM, and two were taken before."""
 
     request: str
     seconds_to_answer: float
     doomed: Service
     signalled_at: datetime
+    unanswered: Service
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +84,20 @@ def begun(service: Service) -> Iterator[Begun]:
         Mailbox(stall_seconds=60) as mailbox,
         ScratchDatabase() as database,
         start_api(database.url, MAIL_URL=mailbox.url, TTL_SECONDS=1, SWEEP_INTERVAL_SECONDS=3600) as api,
+        Mailbox(stall_at="DATA", stall_seconds=60) as taking,
+        ScratchDatabase() as other,
+        start_api(other.url, MAIL_URL=taking.url, TTL_SECONDS=3600) as unanswered,
     ):
+        register(unanswered, ADA)
+        taking.wait_for(ADA)
+        register(unanswered, ADA)
         register(api, ADA)
         wait_until(lambda: mailbox.offered == [ADA])
         signalled_at = datetime.now()
         api.send_signal(signal.SIGTERM)
         doomed = Service(api, mailbox, database)
-        yield Begun(answer.headers["X-Request-ID"], answer.elapsed.total_seconds(), doomed, signalled_at)
+        silent = Service(unanswered, taking, other)
+        yield Begun(answer.headers["X-Request-ID"], answer.elapsed.total_seconds(), doomed, signalled_at, silent)
 
 
 def logged_at(api: RunningApi, words: str, request: str = "") -> datetime:
@@ -431,6 +439,32 @@ def test_a_server_that_says_later_twice_gets_the_mail_once() -> None:
     assert len(mailbox.messages) == 1
 
 
+def test_a_server_that_has_the_mail_and_answers_late_is_waited_for() -> None:
+    with Mailbox(stall_at="DATA", stall_seconds=7) as mailbox:  # longer than for any other reply
+        send_code(mailbox.url)
+
+    assert mailbox.offered == [ADA]
+
+
+def test_a_server_that_has_the_mail_and_hangs_up_may_have_sent_it(caplog: pytest.LogCaptureFixture) -> None:
+    with Mailbox(vanish=True) as mailbox:
+        send_code(mailbox.url)
+
+    assert mailbox.offered == [ADA]
+    assert len(mailbox.messages) == 1
+    assert "a mail counts as sent, though the server has not said what became of it: SMTPServer" in caplog.text
+    assert ADA not in caplog.text
+
+
+def test_a_line_that_begins_with_a_dot_arrives_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NOTICES, State.ACTIVE, ".\n..two\n")
+
+    with Mailbox() as mailbox:
+        asyncio.run(courier(mailbox.url).send_notice(ADA, State.ACTIVE))
+
+    assert mailbox.messages[0].get_content().split() == ["Hello,", ".", "..two"]
+
+
 @pytest.mark.parametrize("refuse_at", ["RCPT", "DATA"])
 def test_a_server_that_says_never_is_tried_once(refuse_at: Literal["RCPT", "DATA"]) -> None:
     with Mailbox(refuse="550 no such user", refuse_at=refuse_at) as mailbox, pytest.raises(MailError):
@@ -526,6 +560,21 @@ def test_a_claim_whose_mail_was_given_up_frees_itself(begun: Begun) -> None:
     assert left_behind.state == "CLAIMED"
     assert "beefirst.registration: claimed" in next_api.log()
     assert fetch_row(database, ADA).password_hash != left_behind.password_hash
+
+
+def test_code_and_notice_that_a_server_took_without_a_reply_count_as_sent_once(begun: Begun) -> None:
+    api, mailbox, database = begun.unanswered
+    wait_until(lambda: api.log().count("a mail counts as sent, though") == 2, 40)
+    budget = "SELECT cardinality(mailed_at), noticed_at IS NOT NULL FROM address_budgets"
+    with database.connect() as connection:
+        booked = connection.execute(budget).fetchone()
+    row = fetch_row(database, ADA)
+
+    assert [message["Subject"] for message in mailbox.messages] == [CODE_MAIL, NOTICE]
+    assert (row.state, booked) == ("CLAIMED", (2, True))
+    assert activate(api, ADA, mailbox.code_for(ADA)).status_code == 200
+    assert "not delivered" not in api.log()
+    assert ADA not in api.log()
 
 
 def test_a_claim_whose_mail_stalls_is_released_within_fifteen_seconds(service: Service, begun: Begun) -> None:

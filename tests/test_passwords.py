@@ -1,6 +1,7 @@
 """bcrypt on threads of its own."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 
@@ -8,8 +9,8 @@ import bcrypt
 import pytest
 
 from beefirst import passwords
-from beefirst.errors import OverloadedError
-from beefirst.passwords import DUMMY_HASH, BcryptPasswords
+from beefirst.errors import DatabaseUnavailableError, OverloadedError
+from beefirst.passwords import DUMMY_HASH, EVEN_SECONDS, QUEUE_PER_THREAD, BcryptPasswords
 
 
 @pytest.fixture
@@ -65,14 +66,57 @@ def test_the_event_loop_is_served_while_all_threads_hash(two_threads: BcryptPass
     assert asyncio.run(longest_pause()) < 0.03
 
 
-def test_more_than_can_be_served_in_time_is_refused(
-    two_threads: BcryptPasswords, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(passwords, "QUEUE_LIMIT", 2)
+def test_more_than_can_be_served_in_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "QUEUE_PER_THREAD", 1)
+    hasher = BcryptPasswords(10, threads=2)
 
     async def run() -> list[object]:
-        return await asyncio.gather(*(two_threads.hash("correct horse") for _ in range(6)), return_exceptions=True)
+        return await asyncio.gather(*(hasher.hash("correct horse") for _ in range(6)), return_exceptions=True)
 
     results = asyncio.run(run())
+    hasher.close()
 
     assert [isinstance(result, OverloadedError) for result in results] == [False] * 4 + [True] * 2
+
+
+@pytest.mark.parametrize(("cost", "room"), [(10, QUEUE_PER_THREAD), (12, QUEUE_PER_THREAD // 4)])
+def test_the_costlier_a_hash_the_fewer_passwords_wait(cost: int, room: int) -> None:
+    async def count_refused() -> int:
+        hasher = BcryptPasswords(cost, threads=1)
+        begun, *waiting = [asyncio.create_task(hasher.match("", None)) for _ in range(1 + room + 3)]
+        await asyncio.sleep(0)
+        refused = sum(task.done() and isinstance(task.exception(), OverloadedError) for task in waiting)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(begun, *waiting, return_exceptions=True)
+        hasher.close()
+        return refused
+
+    assert asyncio.run(count_refused()) == 3
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_as_many_threads_hash_as_were_asked_for(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+    monkeypatch.setattr(passwords.sys, "platform", platform)
+    before = set(threading.enumerate())
+    hasher = BcryptPasswords(10, threads=1)
+
+    async def hash_many() -> list[str]:
+        await asyncio.gather(*(hasher.hash("correct horse") for _ in range(4)))
+        return [thread.name for thread in set(threading.enumerate()) - before]
+
+    names = asyncio.run(hash_many())
+    hasher.close()
+
+    assert names == ["bcrypt_0"]
+
+
+def test_what_follows_the_hash_work_takes_a_fixed_time_also_where_it_fails(two_threads: BcryptPasswords) -> None:
+    async def seconds_to_fail() -> float:
+        started = time.perf_counter()
+        with pytest.raises(DatabaseUnavailableError):
+            async with two_threads.even_out():
+                raise DatabaseUnavailableError
+        return time.perf_counter() - started
+
+    assert asyncio.run(seconds_to_fail()) > 0.9 * EVEN_SECONDS

@@ -14,8 +14,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from beefirst.database import registrations
-from beefirst.database.registrations import RegistrationStore
+from beefirst.database import registrations, sweeping
+from beefirst.database.store import RegistrationStore
 from beefirst.errors import DatabaseUnavailableError
 from beefirst.evaluation.scratch import ScratchDatabase
 from beefirst.ports import free_port
@@ -106,17 +106,17 @@ class Service:
         assert mailed_at is not None
         self.run(registrations.refund_mail(self._link, email, mailed_at))
 
-    def expire(self, batch: int = registrations.BATCH) -> list[UUID]:
-        return self.run(registrations.expire_due_claims(self._link, TTL, batch))
+    def expire(self, batch: int = sweeping.BATCH) -> list[UUID]:
+        return self.run(sweeping.expire_due_claims(self._link, TTL, batch))
 
-    def delete_ended(self, batch: int = registrations.BATCH) -> int:
-        return self.run(registrations.delete_ended_registrations(self._link, batch))
+    def delete_ended(self, batch: int = sweeping.BATCH) -> int:
+        return self.run(sweeping.delete_ended_registrations(self._link, batch))
 
-    def delete_budgets(self, batch: int = registrations.BATCH) -> int:
-        return self.run(registrations.delete_forgotten_budgets(self._link, batch))
+    def delete_budgets(self, batch: int = sweeping.BATCH) -> int:
+        return self.run(sweeping.delete_forgotten_budgets(self._link, batch))
 
     def overdue(self) -> int:
-        return self.run(registrations.count_overdue_claims(self._link, TTL))
+        return self.run(sweeping.count_overdue_claims(self._link, TTL))
 
     def pass_time(self, seconds: float) -> None:
         pass_time(self.aside, seconds)
@@ -861,8 +861,8 @@ def test_two_sweepers_share_the_work_and_neither_waits(service: Service) -> None
         async with links(service.url, 2) as (one, other):
             await other.execute("SET lock_timeout = '100ms'")
             async with one.transaction():
-                first = await registrations.expire_due_claims(one, TTL, 3)
-                return first, await registrations.expire_due_claims(other, TTL, 3)
+                first = await sweeping.expire_due_claims(one, TTL, 3)
+                return first, await sweeping.expire_due_claims(other, TTL, 3)
 
     first, second = service.run(race())
 
@@ -879,7 +879,7 @@ def test_a_sweeper_passes_over_a_claim_that_is_being_judged(service: Service) ->
             await sweeper.execute("SET lock_timeout = '100ms'")
             async with judge.transaction():
                 await registrations.judge_code(judge, claim, CODE, 3, HOUR)
-                return await registrations.expire_due_claims(sweeper, TTL)
+                return await sweeping.expire_due_claims(sweeper, TTL)
 
     assert service.run(race()) == []
     assert service.state() == ("ACTIVE", 0, True)
@@ -889,7 +889,7 @@ def test_many_sweepers_at_once_end_each_claim_once(service: Service) -> None:
     claims = [service.claimed(f"{number}@example.com").id for number in range(100)]
     service.pass_time(TTL)
 
-    batches = service.run(at_once(service.url, [lambda link: registrations.expire_due_claims(link, TTL, 10)] * 40))
+    batches = service.run(at_once(service.url, [lambda link: sweeping.expire_due_claims(link, TTL, 10)] * 40))
 
     assert sorted(number for batch in batches for number in batch) == sorted(claims)
     assert service.overdue() == 0

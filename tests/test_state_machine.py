@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from psycopg import Connection
 from psycopg_pool import AsyncConnectionPool
 
-from beefirst.database.registrations import RegistrationStore
+from beefirst.database.store import RegistrationStore
 from beefirst.registration import Outcome, Registration
 from tests.databases import empty, migrated_database, pass_time
 from tests.fakes import FakePasswords, RecordingCourier

@@ -11,7 +11,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel, Field
 
-from beefirst.database.migrations import Migration, fetch_history
+from beefirst.database.limits import Connection
+from beefirst.database.migrations import AppliedMigration, Migration, fetch_history
+from beefirst.database.pool import run_step
+from beefirst.errors import DatabaseUnavailableError
 from beefirst.timeline import StartupTimeline
 
 PATIENCE_SECONDS = 1.0
@@ -68,18 +71,14 @@ class Readiness:
         """Return the state within PATIENCE_SECONDS; an answer that takes longer counts as no answer."""
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._look())
-        # Waiting beside the task rather than cancelling it: to cancel a query psycopg asks the server,
-        # and a server that does not answer would hold up this answer too.
+        # Waiting beside the task rather than cancelling it: others may wait for it too, and it ends by itself.
         await asyncio.wait({self._asking}, timeout=PATIENCE_SECONDS)
         return self._asking.result() if self._asking.done() else _unavailable("no answer")
 
     async def _look(self) -> Ready:
         try:
-            async with self._pool.connection(timeout=0.8 * PATIENCE_SECONDS) as connection:
-                history = await fetch_history(connection)
-                version = connection.info.parameter_status("server_version") or ""
-                pid = connection.info.backend_pid
-        except psycopg.Error as error:
+            history, version, pid = await run_step(self._pool, _look_at, wait_seconds=0.8 * PATIENCE_SECONDS)
+        except (DatabaseUnavailableError, psycopg.Error) as error:
             log.debug("not ready: %s", error)
             return _unavailable("no connection")
         server = f"PostgreSQL {version.split()[0]}"
@@ -89,6 +88,11 @@ class Readiness:
         if missing:
             return _unavailable(server, f"{missing[0]} is not applied")
         return Ready(status="ready", database=server, migrations=history[-1].name, connection=pid)
+
+
+async def _look_at(connection: Connection) -> tuple[list[AppliedMigration], str, int]:
+    history = await fetch_history(connection)
+    return history, connection.info.parameter_status("server_version") or "", connection.info.backend_pid
 
 
 def _unavailable(database: str, migrations: str = "unknown") -> Ready:

@@ -15,9 +15,9 @@ from beefirst.api.body_limit import BodyLimit
 from beefirst.api.errors import install_error_handlers
 from beefirst.api.observer import Observer
 from beefirst.database.migrations import read_migrations
-from beefirst.database.pool import create_pool
-from beefirst.database.registrations import RegistrationStore
+from beefirst.database.pool import open_pool
 from beefirst.database.startup import prepare_database
+from beefirst.database.store import RegistrationStore
 from beefirst.folders import MIGRATIONS
 from beefirst.mail import Outbox, create_courier
 from beefirst.passwords import BcryptPasswords
@@ -69,7 +69,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     timeline.finish("load code")
     migrations = read_migrations(MIGRATIONS)
     await prepare_database(app.state.settings, migrations, timeline)
-    async with create_pool(app.state.settings) as pool:
+    async with open_pool(app.state.settings) as pool:
         app.state.pool = pool
         app.state.readiness = health.Readiness(pool, migrations)
         timeline.finish("open pool")

@@ -7,13 +7,8 @@ from contextlib import suppress
 from time import perf_counter
 
 from beefirst.api.metrics import Metrics
-from beefirst.database.registrations import (
-    BATCH,
-    RegistrationStore,
-    count_overdue_claims,
-    delete_ended_registrations,
-    delete_forgotten_budgets,
-)
+from beefirst.database.store import RegistrationStore
+from beefirst.database.sweeping import BATCH
 from beefirst.errors import DatabaseUnavailableError
 from beefirst.registration import Registration
 
@@ -76,12 +71,11 @@ class Sweeper:
                 await asyncio.sleep(0)  # writing a batch of lines at once would hold up every request
             if len(expired) < BATCH:
                 break
-        async with self._store.connection() as connection:
-            while await delete_ended_registrations(connection) == BATCH:
-                pass
-            while await delete_forgotten_budgets(connection) == BATCH:
-                pass
-            self._metrics.overdue.set(await count_overdue_claims(connection, self._store.ttl_seconds))
+        while await self._store.delete_ended() == BATCH:
+            pass
+        while await self._store.delete_forgotten() == BATCH:
+            pass
+        self._metrics.overdue.set(await self._store.count_overdue())
 
 
 async def stop(sweeping: "asyncio.Task[None]") -> None:

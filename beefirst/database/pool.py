@@ -1,23 +1,43 @@
-"""The API's connection pool."""
+"""The API's connection pool, and how a step is run on one of its connections."""
 
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
-from psycopg import AsyncConnection
+import psycopg
 from psycopg_pool import AsyncConnectionPool
 
+from beefirst.database.limits import Connection, Result, limited
 from beefirst.database.startup import connection_parameters
+from beefirst.errors import DatabaseUnavailableError
 from beefirst.settings import Settings
 
 APPLICATION_NAME = "beefirst-api"
-STATEMENT_TIMEOUT = "5s"
 WAIT_SECONDS = 2.0
+"""How long a step waits for a free connection."""
+
+CHECK_SECONDS = 1.0
+"""How long a connection may take to show that it still works; another is tried then, within WAIT_SECONDS."""
+
+STATEMENT_TIMEOUT = "5s"
+"""After this the server ends a statement that waits for a lock, say, and the connection stays."""
+
+STEP_SECONDS = 7.0
+"""A step is over after this time, waiting included, whatever the server does: long enough for WAIT_SECONDS and
+STATEMENT_TIMEOUT, and less than the 8 seconds that SIGTERM leaves to requests in flight."""
+
 RECONNECT_SECONDS = 2.0
+
+CLOSE_SECONDS = 1.0
+"""How long a pool that closes waits for its attempts to connect, which a silent server would draw out."""
 
 
 def create_pool(settings: Settings) -> AsyncConnectionPool:
     """Return the pool, not yet open, whose connections are checked before they are handed out.
 
-    A request waits at most WAIT_SECONDS for a connection and STATEMENT_TIMEOUT for a statement.
+    The server's own limit on a statement is of use while the server runs. One that has fallen silent (a stopped
+    process, a machine that hangs) is hung up on by this side: see `run_step`, which is how connections are used.
 
     Args:
         settings: names the database and how many connections to keep.
@@ -30,7 +50,7 @@ def create_pool(settings: Settings) -> AsyncConnectionPool:
         open=False,  # opening in a constructor needs a running loop, and importing must open nothing
         name=APPLICATION_NAME,
         configure=_limit_statements,
-        check=AsyncConnectionPool.check_connection,
+        check=_check,
         timeout=WAIT_SECONDS,
         # Past this the pool gives a connection up, and the next request tries anew at once. With the
         # default of 300 s its pauses double, and a database that is back stays unnoticed for minutes.
@@ -38,5 +58,46 @@ def create_pool(settings: Settings) -> AsyncConnectionPool:
     )
 
 
-async def _limit_statements(connection: AsyncConnection[Any]) -> None:
-    await connection.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
+@asynccontextmanager
+async def open_pool(settings: Settings) -> AsyncIterator[AsyncConnectionPool]:
+    """Open the pool that `create_pool` returns, and close it at the end of the block."""
+    pool = create_pool(settings)
+    await pool.open()
+    try:
+        yield pool
+    finally:
+        await pool.close(CLOSE_SECONDS)
+
+
+async def run_step(
+    pool: AsyncConnectionPool,
+    step: Callable[[Connection], Coroutine[Any, Any, Result]],
+    wait_seconds: float = WAIT_SECONDS,
+) -> Result:
+    """Return what `step` returns on a connection of the pool, within STEP_SECONDS.
+
+    Args:
+        pool: lends the connection.
+        step: what is to be done on it. One that is given up, or cancelled, may have been done by the server or not.
+        wait_seconds: how long to wait for a connection.
+
+    Raises:
+        DatabaseUnavailableError: the database does not answer, or took too long.
+    """
+    began = monotonic()
+    try:
+        async with pool.connection(timeout=wait_seconds) as connection:
+            return await limited(connection, step(connection), STEP_SECONDS - (monotonic() - began))
+    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction) as error:
+        raise DatabaseUnavailableError(
+            f"The database does not answer ({type(error).__name__}): try again in a moment."
+        ) from None
+
+
+async def _check(connection: Connection) -> None:
+    await limited(connection, AsyncConnectionPool.check_connection(connection), CHECK_SECONDS)
+
+
+async def _limit_statements(connection: Connection) -> None:
+    setting = connection.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
+    await limited(connection, setting, CHECK_SECONDS)

@@ -1,27 +1,13 @@
 """The SQL of registrations: each change of state is one statement, and all time is the database's."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, LiteralString
-from uuid import UUID
+from typing import LiteralString
 
-import psycopg
-from psycopg import AsyncConnection
-from psycopg.rows import class_row, scalar_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg.rows import class_row
 
-from beefirst.errors import DatabaseUnavailableError
+from beefirst.database.limits import Connection
 from beefirst.registration import MAILS_A_DAY, Claim, Holder, Judgement, State
-
-BATCH = 100
-"""Rows that one statement of the sweeper touches: few, so that no request waits long for its locks or its events."""
-
-KEEP_HOURS = 24
-"""How long EXPIRED and LOCKED rows, and the budget of an address that nobody touches, are kept."""
-
-Connection = AsyncConnection[Any]
 
 # Claims the address where `can_be_claimed` says so, and books the mail that is to follow.
 CLAIM_ADDRESS = """
@@ -132,53 +118,6 @@ REFUND_MAIL = """
      WHERE email = %(email)s
 """
 
-# Ends a batch of claims past their time. now() rather than clock_timestamp(), which no index can serve.
-EXPIRE_DUE_CLAIMS = """
-    UPDATE registrations
-       SET state = 'EXPIRED', password_hash = NULL
-     WHERE id IN (SELECT id
-                    FROM registrations
-                   WHERE state = 'CLAIMED'
-                     AND created_at <= now() - make_interval(secs => %(ttl_seconds)s)
-                   ORDER BY created_at
-                   LIMIT %(batch)s
-                     FOR UPDATE SKIP LOCKED)
-    RETURNING id
-"""
-
-# Forgets registrations that ended a day ago.
-DELETE_ENDED_REGISTRATIONS = """
-    DELETE FROM registrations
-     WHERE id IN (SELECT id
-                    FROM registrations
-                   WHERE state IN ('EXPIRED', 'LOCKED')
-                     AND created_at <= now() - make_interval(hours => %(keep_hours)s)
-                   ORDER BY created_at
-                   LIMIT %(batch)s
-                     FOR UPDATE SKIP LOCKED)
-    RETURNING id
-"""
-
-# Forgets budgets that nobody has touched for a day.
-DELETE_FORGOTTEN_BUDGETS = """
-    DELETE FROM address_budgets
-     WHERE email IN (SELECT email
-                       FROM address_budgets
-                      WHERE touched_at <= now() - make_interval(hours => %(keep_hours)s)
-                      ORDER BY touched_at
-                      LIMIT %(batch)s
-                        FOR UPDATE SKIP LOCKED)
-    RETURNING email
-"""
-
-# Counts the claims past their time that no sweeper has ended yet.
-COUNT_OVERDUE_CLAIMS = """
-    SELECT count(*)
-      FROM registrations
-     WHERE state = 'CLAIMED'
-       AND created_at <= now() - make_interval(secs => %(ttl_seconds)s)
-"""
-
 
 async def claim_address(
     connection: Connection, email: str, password_hash: str, code: str, ttl_seconds: float
@@ -235,101 +174,6 @@ async def refund_mail(connection: Connection, email: str, mailed_at: datetime) -
     await connection.execute(REFUND_MAIL, {"email": email, "mailed_at": mailed_at})
 
 
-async def expire_due_claims(connection: Connection, ttl_seconds: float, batch: int = BATCH) -> list[UUID]:
-    """End at most `batch` claims past their time, erase their hashes, and return their ids."""
-    async with connection.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(EXPIRE_DUE_CLAIMS, {"ttl_seconds": ttl_seconds, "batch": batch})
-        return await cursor.fetchall()
-
-
-async def delete_ended_registrations(connection: Connection, batch: int = BATCH) -> int:
-    """Delete at most `batch` registrations that were claimed KEEP_HOURS ago and never proven, and count them."""
-    values = {"keep_hours": KEEP_HOURS, "batch": batch}
-    return (await connection.execute(DELETE_ENDED_REGISTRATIONS, values)).rowcount
-
-
-async def delete_forgotten_budgets(connection: Connection, batch: int = BATCH) -> int:
-    """Delete at most `batch` budgets that were not touched for KEEP_HOURS, and count them."""
-    values = {"keep_hours": KEEP_HOURS, "batch": batch}
-    return (await connection.execute(DELETE_FORGOTTEN_BUDGETS, values)).rowcount
-
-
-async def count_overdue_claims(connection: Connection, ttl_seconds: float) -> int:
-    """Count the claims past their time that no sweeper has ended yet."""
-    row = await (await connection.execute(COUNT_OVERDUE_CLAIMS, {"ttl_seconds": ttl_seconds})).fetchone()
-    return int(row[0]) if row else 0
-
-
 async def _fetch_claim(connection: Connection, statement: LiteralString, values: Mapping[str, object]) -> Claim | None:
     async with connection.cursor(row_factory=class_row(Claim)) as cursor:
         return await (await cursor.execute(statement, values)).fetchone()
-
-
-@dataclass(frozen=True)
-class RegistrationStore:
-    """`registration.Store` on PostgreSQL; no connection is held between two of its steps.
-
-    Args:
-        pool: lends a connection for each step.
-        ttl_seconds: how long a claim may be proven.
-        max_attempts: how many wrong codes end a claim.
-    """
-
-    pool: AsyncConnectionPool
-    ttl_seconds: float
-    max_attempts: int
-
-    async def claim(self, email: str, password_hash: str, code: str) -> Claim | None:
-        """See `claim_address`."""
-        async with self.connection() as connection:
-            return await claim_address(connection, email, password_hash, code, self.ttl_seconds)
-
-    async def find_claim(self, email: str) -> Claim | None:
-        """See `find_claim`."""
-        async with self.connection() as connection:
-            return await find_claim(connection, email, self.ttl_seconds)
-
-    async def judge(self, claim: Claim, code: str) -> Judgement | None:
-        """See `judge_code`."""
-        async with self.connection() as connection:
-            return await judge_code(connection, claim, code, self.max_attempts, self.ttl_seconds)
-
-    async def release(self, claim: Claim) -> bool:
-        """See `release_claim`."""
-        async with self.connection() as connection:
-            return await release_claim(connection, claim)
-
-    async def find_holder(self, email: str) -> Holder | None:
-        """See `find_holder`."""
-        async with self.connection() as connection:
-            return await find_holder(connection, email, self.ttl_seconds)
-
-    async def book_notice(self, email: str, holder: Holder) -> datetime | None:
-        """See `book_notice`."""
-        async with self.connection() as connection:
-            return await book_notice(connection, email, holder.notice_due_after)
-
-    async def refund_mail(self, email: str, mailed_at: datetime) -> None:
-        """See `refund_mail`."""
-        async with self.connection() as connection:
-            await refund_mail(connection, email, mailed_at)
-
-    async def expire_due(self) -> Sequence[UUID]:
-        """See `expire_due_claims`."""
-        async with self.connection() as connection:
-            return await expire_due_claims(connection, self.ttl_seconds)
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection, and say in one way that the database cannot be used.
-
-        Raises:
-            DatabaseUnavailableError: it does not answer, or took too long.
-        """
-        try:
-            async with self.pool.connection() as connection:
-                yield connection
-        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction) as error:
-            raise DatabaseUnavailableError(
-                f"The database does not answer ({type(error).__name__}): try again in a moment."
-            ) from None

@@ -25,8 +25,14 @@ class Behaviour:
     refuse_times: float
     refuse_at: Literal["RCPT", "DATA"]
     stall_seconds: float
+    stall_at: Literal["RCPT", "DATA"]
+    vanish: bool
     only: str | None
     credentials: tuple[str, str] | None
+
+    def concerns(self, addresses: Sequence[str]) -> bool:
+        """Tell whether a mail to these addresses is refused or kept waiting."""
+        return self.only is None or self.only in addresses
 
 
 class Handler:
@@ -54,13 +60,12 @@ class Handler:
         assert server.transport  # noqa: S101
         self.offered.append(address)
         self.encrypted.append(server.transport.get_extra_info("ssl_object") is not None)
-        if self._behaviour.only in (None, address):
-            await asyncio.sleep(self._behaviour.stall_seconds)
+        await self._stall("RCPT", [address])
         if self._behaviour.credentials and not session.authenticated:
             return "530 5.7.0 log in first"
         return self._refusal("RCPT", [address]) or MISSING
 
-    async def handle_DATA(self, _: SMTP, __: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, _: Session, envelope: Envelope) -> str:  # noqa: N802
         """Take a mail."""
         message = message_from_bytes(envelope.original_content or b"", EmailMessage, policy=policy.default)
         if refusal := self._refusal("DATA", envelope.rcpt_tos):
@@ -68,11 +73,17 @@ class Handler:
         with self.arrival:
             self.mails.append((datetime.now(UTC), envelope.rcpt_tos, message))
             self.arrival.notify_all()
+        await self._stall("DATA", envelope.rcpt_tos)
+        if self._behaviour.vanish and isinstance(server.transport, asyncio.Transport):
+            server.transport.abort()
         return "250 taken"
 
+    async def _stall(self, at: str, addresses: Sequence[str]) -> None:
+        if at == self._behaviour.stall_at and self._behaviour.concerns(addresses):
+            await asyncio.sleep(self._behaviour.stall_seconds)
+
     def _refusal(self, at: str, addresses: Sequence[str]) -> str | None:
-        only = self._behaviour.only
-        concerned = at == self._behaviour.refuse_at and (only is None or only in addresses)
+        concerned = at == self._behaviour.refuse_at and self._behaviour.concerns(addresses)
         if not self._behaviour.refuse or not concerned or self._refusals_left <= 0:
             return None
         self._refusals_left -= 1

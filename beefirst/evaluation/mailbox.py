@@ -23,7 +23,9 @@ class Mailbox:
         refuse: the reply that refuses a mail, such as "550 no such user" or "451 later".
         refuse_times: how many mails are refused before it takes them; all where left out.
         refuse_at: whether it refuses the recipient, or the mail once it has all of it.
-        stall_seconds: how long it is silent before it replies to a recipient.
+        stall_seconds: how long it is silent before it replies.
+        stall_at: whether it is silent at the recipient, or once it has taken the mail.
+        vanish: hang up, rather than reply, once it has taken a mail.
         only: the one address for which it refuses and stalls; every address where left out.
         tls_context: makes it offer STARTTLS.
         require_starttls: take no mail without.
@@ -45,13 +47,17 @@ class Mailbox:
         refuse_times: float = inf,
         refuse_at: Literal["RCPT", "DATA"] = "RCPT",
         stall_seconds: float = 0,
+        stall_at: Literal["RCPT", "DATA"] = "RCPT",
+        vanish: bool = False,
         only: str | None = None,
         tls_context: ssl.SSLContext | None = None,
         require_starttls: bool = False,
         implicit_tls: bool = False,
         credentials: tuple[str, str] | None = None,
     ) -> None:
-        handler = Handler(Behaviour(refuse, refuse_times, refuse_at, stall_seconds, only, credentials))
+        handler = Handler(
+            Behaviour(refuse, refuse_times, refuse_at, stall_seconds, stall_at, vanish, only, credentials)
+        )
         self._mails, self._arrival = handler.mails, handler.arrival
         self.offered, self.encrypted, self.logins = handler.offered, handler.encrypted, handler.logins
         server = MailServer(

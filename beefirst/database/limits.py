@@ -1,0 +1,44 @@
+"""A time limit for what is asked of the database that holds without the help of a server that has fallen silent."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection
+
+Connection = AsyncConnection[Any]
+Result = TypeVar("Result")
+
+
+async def limited(connection: Connection, work: Coroutine[Any, Any, Result], seconds: float) -> Result:
+    """Return what `work` returns; where that takes too long, or nobody waits for it any more, the connection ends.
+
+    Args:
+        connection: the one that `work` uses.
+        work: waits for nothing else.
+        seconds: how long it may take.
+
+    Raises:
+        psycopg.OperationalError: it took longer. The connection is broken, and a pool replaces it.
+    """
+    # To cancel a query psycopg asks the server, and waits up to 10 seconds for one that does not answer. A task
+    # whose connection has lost its line ends at once, and its place in the pool is free again.
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    finally:
+        if not task.done():
+            _hang_up(connection)
+            await asyncio.wait({task})
+            task.exception()  # somebody has looked at it, also where nobody waits any more
+    return task.result()
+
+
+def _hang_up(connection: Connection) -> None:
+    # Not `close`: it would take the socket from under the event loop, which still watches it.
+    with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
