@@ -104,17 +104,18 @@ def _readiness(request: Request) -> Readiness:
     return readiness
 
 
-@router.get("/live")
+@router.get("/live", summary="Does the process serve?", response_description="It does")
 async def live() -> Live:
     """Tell that the process serves, whatever the database does."""
     return Live()
 
 
+READY = "Can requests be served?"
 NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Ready, "description": "The database cannot be used"}}
 
 
-@router.get("/ready", responses=NOT_READY)
-@router.get("", responses=NOT_READY)
+@router.get("/ready", responses=NOT_READY, summary=READY, response_description="They can")
+@router.get("", responses=NOT_READY, summary=READY, response_description="They can")
 async def ready(readiness: Annotated[Readiness, Depends(_readiness)], response: Response) -> Ready:
     """Tell whether requests can be served: the database answers and has every migration."""
     state = await readiness.ask()
@@ -124,7 +125,7 @@ async def ready(readiness: Annotated[Readiness, Depends(_readiness)], response: 
     return state
 
 
-@router.get("/startup")
+@router.get("/startup", summary="How did this process start?", response_description="Its phases, in order")
 async def startup(request: Request) -> Startup:
     """Tell how long each phase of this process's start took."""
     timeline: StartupTimeline = request.app.state.timeline

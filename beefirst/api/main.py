@@ -29,7 +29,16 @@ GRACE_SECONDS = 8.0
 """How long requests and mail in flight may take to finish after SIGTERM; Docker kills 10 seconds after it."""
 
 DESCRIPTION = """Claim an e-mail address with a password, receive a 4-digit code by e-mail, and activate the
-account with the code and the password."""
+account with the code and the password.
+
+Try it here: send the example of *Claim an address*, take the code from the mail (in the demo the line `DEMO MAIL` in the
+API's log), press *Authorize* with the address and the password, and send the code with *Activate an account*."""
+
+TAGS = [
+    {"name": "registration", "description": "From an address to an account"},
+    {"name": "health", "description": "For whoever runs the service: is it up, and how did it start?"},
+    {"name": "operation", "description": "Figures for Prometheus"},
+]
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -45,6 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPIOffline(
         title="beefirst",
         description=DESCRIPTION,
+        openapi_tags=TAGS,
         lifespan=_lifespan,
         static_url="/assets",
         docs_url=None,

@@ -68,7 +68,13 @@ def _settings(request: Request) -> Settings:
 Rules = Annotated[Registration, Depends(_registration)]
 
 
-@router.post("/register", status_code=202, responses=ANSWERS, summary="Claim an address")
+@router.post(
+    "/register",
+    status_code=202,
+    responses=ANSWERS,
+    summary="Claim an address",
+    response_description="The same for every address: a code is on its way if it can be claimed",
+)
 async def register(
     body: RegisterRequest,
     rules: Rules,
@@ -105,7 +111,12 @@ UNAUTHORIZED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/activate", responses=ANSWERS | UNAUTHORIZED, summary="Activate an account")
+@router.post(
+    "/activate",
+    responses=ANSWERS | UNAUTHORIZED,
+    summary="Activate an account",
+    response_description="The account is active",
+)
 async def activate(
     body: ActivateRequest,
     rules: Rules,

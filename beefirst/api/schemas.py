@@ -63,7 +63,7 @@ class ActivateAnswer(BaseModel):
 class Problem(BaseModel):
     """What went wrong, and what to do."""
 
-    detail: str
+    detail: str = Field(examples=["One sentence on what is wrong and what to do."])
 
 
 class InvalidField(BaseModel):
