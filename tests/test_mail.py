@@ -122,6 +122,23 @@ def test_a_recipient_whose_server_stalls_delays_nobody_else(service: Service) ->
     assert time.monotonic() - started < 5
 
 
+def test_sixty_recipients_whose_server_stalls_delay_nobody_else() -> None:
+    async def send_beside(url: str) -> None:
+        post = courier(url)
+        stalled = [asyncio.create_task(post.send_code(STALLED, "0000")) for _ in range(60)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await post.send_code(ADA, "0412")
+        for task in stalled:
+            task.cancel()
+        await asyncio.gather(*stalled, return_exceptions=True)
+
+    with Mailbox(stall_seconds=60, only=STALLED) as mailbox:
+        asyncio.run(send_beside(mailbox.url))
+
+    assert [message["To"] for message in mailbox.messages] == [ADA]
+
+
 def test_the_mailed_code_opens_the_account(service: Service) -> None:
     register(service.api, "open@example.com")
 
