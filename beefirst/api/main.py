@@ -31,8 +31,8 @@ GRACE_SECONDS = 8.0
 DESCRIPTION = """Claim an e-mail address with a password, receive a 4-digit code by e-mail, and activate the
 account with the code and the password.
 
-Try it here: send the example of *Claim an address*, take the code from the mail (in the demo the line `DEMO MAIL` in the
-API's log), press *Authorize* with the address and the password, and send the code with *Activate an account*."""
+Try it here: send the example of *Claim an address*, take the code from the mail (in the demo, the line `DEMO MAIL` in
+the API's log), press *Authorize* with the address and the password, and send the code with *Activate an account*."""
 
 TAGS = [
     {"name": "registration", "description": "From an address to an account"},
