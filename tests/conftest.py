@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,6 +15,11 @@ from psycopg import sql
 
 from beefirst.evaluation.environment import clean_environment
 from beefirst.evaluation.scratch import ScratchDatabase
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.up import Up
 
 SECRET = "correct-horse-battery"
 """A password that the tests can search for."""
@@ -90,3 +96,21 @@ def psql() -> str:
     assert spec is not None
     assert spec.submodule_search_locations is not None
     return str(Path(spec.submodule_search_locations[0]) / "pginstall" / "bin" / "psql")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A Chromium; no longer than a module, for while it runs its thread has an event loop."""
+    from tests.browser import start_browser
+
+    with start_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator["Up"]:
+    """`python -m beefirst up` on a throw-away database."""
+    from tests.up import run_up
+
+    with run_up("--ephemeral") as run:
+        yield run

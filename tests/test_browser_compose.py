@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 
 from beefirst.folders import NOTEBOOKS
 from beefirst.processes import answers
-from tests.browser import needs_chromium, start_browser
+from tests.browser import needs_chromium
 from tests.conftest import wait_until
 from tests.notebook_page import first_sight, run_and_judge
 from tests.stack import needs_engine, run_stack
@@ -23,12 +23,6 @@ def server() -> Iterator[str]:
         address = f"http://localhost:{stack.ports['NOTEBOOK_PORT']}"
         wait_until(lambda: answers(f"{address}/api"), 60)
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with start_browser() as browser:
-        yield browser
 
 
 def test_the_address_alone_opens_the_first_notebook_and_nothing_stands_in_the_way(

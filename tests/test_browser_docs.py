@@ -1,32 +1,18 @@
 """The API's documentation in a reader's browser: the Trust Loop pressed through Swagger UI, and Redoc."""
 
 import re
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import Tab, needs_chromium, start_browser
+from tests.browser import Tab, needs_chromium
 from tests.conftest import wait_until
-from tests.up import Up, run_up
+from tests.up import Up
 
 pytestmark = needs_chromium
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse"
 MAIL = re.compile(rf"DEMO MAIL to {EMAIL}: your code is ([0-9]{{4}})")
 LOGGED_401 = "console error: Failed to load resource: the server responded with a status of 401"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Up]:
-    with run_up("--ephemeral") as run:
-        yield run
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with start_browser() as browser:
-        yield browser
 
 
 class Operation:

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 from beefirst.evaluation.environment import clean_environment
 from beefirst.ports import free_port
 from beefirst.processes import Service
-from tests.browser import ARTIFACTS, Tab, needs_chromium, start_browser
+from tests.browser import ARTIFACTS, Tab, needs_chromium
 from tests.notebook_page import NotebookPage, first_sight, run_and_judge
 
 pytestmark = needs_chromium
@@ -74,12 +74,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
     finally:
         service.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with start_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

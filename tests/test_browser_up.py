@@ -1,30 +1,17 @@
 """What a reader's browser shows of `python -m beefirst up`: first sight, and every notebook run through the menu."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
 from beefirst.folders import NOTEBOOKS
-from tests.browser import needs_chromium, start_browser
+from tests.browser import needs_chromium
 from tests.notebook_page import first_sight, run_and_judge
-from tests.up import Up, run_up
+from tests.up import Up
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Up]:
-    with run_up("--ephemeral") as run:
-        yield run
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with start_browser() as browser:
-        yield browser
 
 
 @pytest.fixture
