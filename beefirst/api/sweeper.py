@@ -79,7 +79,7 @@ class Sweeper:
 
 
 async def stop(sweeping: "asyncio.Task[None]") -> None:
-    """End a sweeper between two of its statements or in the middle of one, which the database then undoes."""
+    """End a sweeper between two of its statements or in the middle of one, which the database finishes or undoes."""
     sweeping.cancel()
     with suppress(asyncio.CancelledError):
         await sweeping
