@@ -97,4 +97,6 @@ def _notebooks(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     from beefirst.evaluation.report import write_report
 
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C, so that nothing is left behind
+        signal.signal(number, signal.default_int_handler)
     write_report(options.output)

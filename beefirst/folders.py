@@ -1,7 +1,12 @@
 """Where beefirst finds its own files, and where it keeps what must survive a restart."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from beefirst.errors import ConfigurationError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 """The folder that holds the package: the checkout, or /app in the images."""
@@ -23,3 +28,26 @@ def data_folder() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/beefirst")
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "beefirst"
+
+
+@contextmanager
+def explain_unwritable() -> Iterator[None]:
+    """Turn the operating system's refusal to read or write a file of ours into the one line that helps.
+
+    Raises:
+        ConfigurationError: a file or folder could not be read or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot use {error.filename} ({error.strerror}): set BEEFIRST_DATA to a folder of your own."
+        ) from None
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write under a passing name first: whoever reads `path` finds the old file or the new one, never a part."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as passing:
+        passing.write(content)
+    Path(passing.name).chmod(0o644)
+    Path(passing.name).replace(path)

@@ -31,3 +31,8 @@ def test_whatever_is_possible_here_is_possible_for_the_service(name: str) -> Non
     least, most, _ = LIMITS[name]
 
     assert [getattr(Settings.load(**{name: value}), name) for value in (least, most)] == [least, most]
+
+
+def test_more_registrations_than_can_be_hashed_in_one_claims_life_are_answered_with_one_sentence() -> None:
+    with pytest.raises(ConfigurationError, match="registrations must be at most 5 times ttl_seconds: "):
+        choose(registrations=500, ttl_seconds=5)

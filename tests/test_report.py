@@ -1,6 +1,9 @@
 """The report, on notebooks of its own; a run of all that are shipped is made by CI."""
 
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -8,8 +11,11 @@ import pytest
 from bs4 import BeautifulSoup
 
 from beefirst.evaluation import report
-from tests.conftest import Run
+from beefirst.evaluation.environment import clean_environment
+from beefirst.folders import CHECKOUT
+from tests.conftest import Run, wait_until
 from tests.test_notebooks import write_notebook
+from tests.up import make_folder
 
 OPENING = "# Does it hold?\\n\\n**Criterion AC1.** It holds.\\n\\n**Takes** about 1 second. · [02_bad](02_bad.ipynb)"
 GOOD = """
@@ -52,6 +58,10 @@ def page(tmp_path: Path, notebooks: Path) -> BeautifulSoup:
     return BeautifulSoup((tmp_path / "report" / "report.html").read_text(), "html.parser")
 
 
+def git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=CHECKOUT, capture_output=True, text=True, check=False).stdout
+
+
 def words(page: BeautifulSoup, selector: str) -> str:
     return " ".join(element.get_text(" ", strip=True) for element in page.select(selector))
 
@@ -80,6 +90,7 @@ def test_the_page_tells_machine_versions_commit_and_date(page: BeautifulSoup) ->
     assert set(facts) == {"date", "commit", "machine", "system", "Python", "PostgreSQL", "packages"}
     assert all(facts.values())
     assert "cores" in facts["machine"]
+    assert facts["commit"].split()[0] in git("rev-parse", "HEAD") or "no git checkout" in facts["commit"]
     assert facts["PostgreSQL"].startswith("1")
 
 
@@ -122,6 +133,59 @@ def test_the_pdf_holds_the_same(tmp_path: Path, page: BeautifulSoup) -> None:
     assert page
     assert pdf.read_bytes().startswith(b"%PDF-")
     assert pdf.stat().st_size > 10_000
+
+
+def test_a_pdf_of_an_earlier_report_does_not_stay_beside_a_new_one(
+    tmp_path: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "BROWSERS", ("no-such-browser",))
+    (notebooks / "02_bad.ipynb").unlink()
+    (tmp_path / "report" / "notebooks").mkdir(parents=True)
+    for old in ("report.pdf", "notebooks/09_gone.ipynb"):
+        (tmp_path / "report" / old).write_text("old")
+
+    report.write_report(tmp_path / "report", notebooks)
+
+    assert sorted(path.name for path in (tmp_path / "report").rglob("*.*")) == [
+        "01_good.ipynb",
+        "junit.xml",
+        "report.html",
+    ]
+
+
+def test_the_next_browser_prints_where_the_first_one_cannot(
+    tmp_path: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printer = tmp_path / "printer"
+    printer.write_text('#!/bin/sh\nfor word; do case $word in --print-to-pdf=*) echo %PDF >"${word#*=}";; esac; done\n')
+    printer.chmod(0o755)
+    monkeypatch.setattr(report, "BROWSERS", ("false", str(printer)))
+    (notebooks / "02_bad.ipynb").unlink()
+
+    report.write_report(tmp_path / "report", notebooks)
+
+    assert (tmp_path / "report" / "report.pdf").read_text() == "%PDF\n"
+    assert f"{tmp_path / 'report' / 'report.pdf'}\n" in capsys.readouterr().out
+
+
+def test_a_signal_ends_it_and_leaves_nothing_behind() -> None:
+    with make_folder() as folder:
+        temporary = folder / "tmp"
+        temporary.mkdir()
+        temporary.chmod(0o777)
+        with subprocess.Popen(
+            [sys.executable, "-m", "beefirst", "report", "--output", str(folder / "report")],
+            env=clean_environment() | {"TMPDIR": str(temporary), "BEEFIRST_DATA": str(folder / "data")},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            wait_until(lambda: process.poll() is not None or any(temporary.glob("beefirst-run-*")), 60)
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=60)
+
+        assert (process.returncode, errors) == (130, "")
+        wait_until(lambda: [path.name for path in temporary.iterdir() if path.name.startswith("beefirst-")] == [])
 
 
 def test_without_a_browser_there_is_no_pdf_and_a_line_says_so(

@@ -1,6 +1,7 @@
 """Running notebooks from a notebook, and what becomes of those that stop."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -68,6 +69,27 @@ def test_a_notebook_that_stops_is_a_fail_that_says_why_and_keeps_what_was_seen_b
     assert "ZeroDivisionError: division by zero" in run.record.sentence
     assert [(check.key, check.result) for check in run.record.checks] == [("A.1", "PASS"), ("A.2", "NOT MADE")]
     assert load_record("sample") == run.record
+
+
+def test_an_error_after_the_last_check_fails_a_check_of_its_own(tmp_path: Path) -> None:
+    run = run_notebook(write_notebook(tmp_path, good("sample"), "1 / 0"))
+
+    assert run.record.verdict == "FAIL"
+    assert [(check.key, check.result) for check in run.record.checks] == [("A.1", "PASS"), ("RUN", "FAIL")]
+
+
+def test_two_runs_of_one_name_at_once_do_not_mix_up_their_verdicts(tmp_path: Path) -> None:
+    for folder in ("good", "bad"):
+        (tmp_path / folder).mkdir()
+    paths = [
+        write_notebook(tmp_path / "good", "import time; time.sleep(1)", good("sample")),
+        write_notebook(tmp_path / "bad", "import time; time.sleep(1)", "1 / 0"),
+    ]
+
+    with ThreadPoolExecutor(2) as threads:
+        verdicts = [run.record.verdict for run in threads.map(run_notebook, paths)]
+
+    assert verdicts == ["PASS", "FAIL"]
 
 
 def test_a_notebook_without_a_verdict_is_a_fail_also_where_an_earlier_run_passed(tmp_path: Path) -> None:

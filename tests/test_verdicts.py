@@ -12,6 +12,7 @@ from beefirst.errors import ProcessError
 from beefirst.evaluation.criteria import CHECKS
 from beefirst.evaluation.looks import RED, table
 from beefirst.evaluation.records import NOT_FINISHED, load_record, records_folder
+from beefirst.evaluation.stage import Evidence
 from beefirst.evaluation.verdicts import Verdict, VerdictError, begin
 from beefirst.ports import free_port
 from tests.kernels import Kernel, running_kernel
@@ -145,6 +146,22 @@ def test_a_notebook_that_stops_half_way_has_no_verdict_of_an_earlier_run() -> No
     Verdict("sample", PROMISED).check("A.1", True, "seen")
 
     assert last_verdict() == NOT_FINISHED
+
+
+def test_a_notebook_that_stops_before_its_first_check_has_no_verdict_of_an_earlier_run_either() -> None:
+    finished = Verdict("sample", {"A.1": "It holds"})
+    finished.check("A.1", True, "seen")
+    finished.conclude()
+
+    Verdict("sample", PROMISED)
+
+    assert last_verdict() == NOT_FINISHED
+
+
+def test_evidence_of_what_does_not_hold_claims_nothing() -> None:
+    evidence = Evidence(False, "all is well", pd.DataFrame([("door", "open", "shut")]))
+
+    assert evidence.summary == "not as promised: door, open, shut"
 
 
 def test_a_notebook_does_not_begin_while_the_api_that_is_named_is_down(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,9 +73,7 @@ def start_spread(seconds: Sequence[float]) -> Chart:
         seconds: how long each start took, in the order of the runs.
     """
     worst, budget = max(seconds), START_BUDGET_SECONDS
-    finding = (
-        f"The slowest of {len(seconds)} starts took {worst:.2f} s: 1/{budget / worst:.0f} of the {budget} s budget"
-    )
+    finding = f"The slowest of {len(seconds)} starts took {worst:.2f} s: {worst / budget:.1%} of the {budget} s budget"
     figure, axes = _axes(2.4, finding, "seconds from process start to ready (logarithmic)")
     axes.set_xscale("log")
     axes.set_xlim(0.1, 100)
@@ -102,6 +100,7 @@ def timeline(events: pd.DataFrame) -> Chart:
     _bars(axes, list(events["program"]), list(events["began"]), list(events["ready"] - events["began"]), "{:.1f} s")
     if total > START_BUDGET_SECONDS / 3:
         axes.axvline(START_BUDGET_SECONDS, color=RED, linewidth=2)
+        axes.set_xlim(0, 1.12 * max(total, START_BUDGET_SECONDS))
     return Chart(figure, finding)
 
 

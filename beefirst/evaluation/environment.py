@@ -7,7 +7,14 @@ from beefirst.settings import SeatSettings, Settings
 PART_OF_A_RUN = "BEEFIRST_PART_OF_A_RUN"
 """Set for notebooks that are run along with others: then 00 does not run all of them again."""
 
-OWN_NAMES = {name.upper() for model in (Settings, SeatSettings) for name in model.model_fields} | {PART_OF_A_RUN}
+OWN_RECORD = "BEEFIRST_OWN_RECORD"
+"""The folder in which a notebook leaves its record for whoever runs it: others may run the same one meanwhile."""
+
+OWN_NAMES = {
+    *(name.upper() for model in (Settings, SeatSettings) for name in model.model_fields),
+    PART_OF_A_RUN,
+    OWN_RECORD,
+}
 
 
 def clean_environment() -> dict[str, str]:

@@ -14,6 +14,9 @@ from beefirst.folders import CHECKOUT
 PACKAGES = ("fastapi", "uvicorn", "psycopg", "pydantic-settings", "bcrypt", "jupyterlab", "pandas", "nbmake")
 
 
+NO_CHECKOUT = "not known: this is no git checkout"
+
+
 def gather_facts(database_url: str) -> list[tuple[str, str]]:
     """Return what was used and when, as pairs of a name and a value.
 
@@ -35,10 +38,14 @@ def gather_facts(database_url: str) -> list[tuple[str, str]]:
 
 def _commit() -> str:
     try:
+        if Path(_git("rev-parse", "--show-toplevel")) != CHECKOUT:
+            return NO_CHECKOUT
         commit = _git("log", "-1", "--format=%h of %cs")
         return f"{commit} (with changes that are not committed)" if _git("status", "--porcelain") else commit
+    except FileNotFoundError:
+        return "not known: git is not installed"
     except (OSError, subprocess.SubprocessError):
-        return "not known: this is no git checkout"
+        return NO_CHECKOUT
 
 
 def _git(*words: str) -> str:

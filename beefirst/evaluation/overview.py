@@ -14,12 +14,13 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import display
 
+from beefirst.database.migrations import read_migrations
 from beefirst.evaluation.environment import PART_OF_A_RUN
 from beefirst.evaluation.looks import NOT_RUN_YET, Shown, table
 from beefirst.evaluation.records import Record, load_record
 from beefirst.evaluation.runner import run_notebook
 from beefirst.evaluation.service import RunningService, jupyterlab_url
-from beefirst.folders import CHECKOUT, NOTEBOOKS
+from beefirst.folders import CHECKOUT, MIGRATIONS, NOTEBOOKS
 from beefirst.seat.readers_copy import copies_folder, outdated
 
 FIRST = "00_start_here"
@@ -55,6 +56,11 @@ def fields(values: Mapping[str, object], name: str = "field") -> pd.DataFrame:
     return pd.DataFrame(
         [(key, "NULL" if value is None else str(value)) for key, value in values.items()], columns=[name, "value"]
     )
+
+
+def shipped_migrations() -> list[str]:
+    """Return the checksum of each migration file in order, as short as `catalog.history` gives it."""
+    return [file.sha256[:12] for file in read_migrations(MIGRATIONS)]
 
 
 def _target(service: RunningService) -> str:

@@ -17,6 +17,7 @@ from beefirst.evaluation.looks import banner, table
 from beefirst.evaluation.records import Record
 from beefirst.evaluation.runner import Run
 
+LOOPBACK = re.compile(r"^http://(127\.0\.0\.1|localhost)[:/]")
 HEADINGS = {"h1": "h2", "h2": "h3", "h3": "h4"}
 
 
@@ -114,4 +115,6 @@ def _fit_in(html: str) -> str:
         heading.name = HEADINGS[heading.name]
     for link in soup.find_all("a", href=re.compile(r"^\w+\.ipynb$")):
         link["href"] = "#" + str(link["href"]).removesuffix(".ipynb")
+    for link in soup.find_all("a", href=LOOPBACK):
+        link.unwrap()  # what answered there was gone with the notebook
     return str(soup)

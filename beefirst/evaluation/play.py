@@ -20,6 +20,10 @@ LIMITS = {
 """For each value the least, the most, and why."""
 
 
+HASHES_PER_SECOND = 5
+"""What any machine manages at the lowest cost."""
+
+
 def choose(**values: int) -> SimpleNamespace:
     """Return the values that a notebook works with, once each is seen to be possible.
 
@@ -35,4 +39,8 @@ def choose(**values: int) -> SimpleNamespace:
         least, most, why = LIMITS[name]
         if type(value) is not int or not least <= value <= most:
             raise ConfigurationError(f"{name} must be a whole number from {least} to {most}, but is {value!r}: {why}.")
+    if values.get("registrations", 0) > HASHES_PER_SECOND * values.get("ttl_seconds", 3600):
+        raise ConfigurationError(
+            f"registrations must be at most {HASHES_PER_SECOND} times ttl_seconds: all are hashed in one claim's life."
+        )
     return SimpleNamespace(**values)

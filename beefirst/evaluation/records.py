@@ -1,5 +1,6 @@
 """What each notebook found in its last run, kept beside the reader's notebooks."""
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from beefirst.folders import data_folder
+from beefirst.evaluation.environment import OWN_RECORD
+from beefirst.folders import data_folder, explain_unwritable, replace_file
 
 Result = Literal["PASS", "FAIL", "NOT SHOWN HERE", "NOT MADE"]
 
@@ -67,21 +69,33 @@ def make_record(notebook: str, verdict: str, sentence: str, seconds: float, chec
     )
 
 
-def save_record(record: Record) -> None:
-    """Keep the record of a notebook's last run in the place of the one before."""
-    folder = records_folder()
+@explain_unwritable()
+def save_record(record: Record, folder: Path | None = None) -> None:
+    """Keep the record of a notebook's last run in the place of the one before.
+
+    Args:
+        record: of the run.
+        folder: `records_folder` where left out.
+
+    Raises:
+        ConfigurationError: the folder cannot be written.
+    """
+    folder = folder or records_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    fresh = folder / f".{record.notebook}.json"
-    fresh.write_text(record.model_dump_json(indent=1))
-    fresh.replace(folder / f"{record.notebook}.json")
+    replace_file(folder / f"{record.notebook}.json", record.model_dump_json(indent=1).encode())
 
 
-def load_record(notebook: str) -> Record | None:
+def load_record(notebook: str, folder: Path | None = None) -> Record | None:
     """Return the record of a notebook's last run; None where there was none, or it cannot be read."""
     try:
-        return Record.model_validate_json((records_folder() / f"{notebook}.json").read_bytes())
+        return Record.model_validate_json(((folder or records_folder()) / f"{notebook}.json").read_bytes())
     except (OSError, ValidationError):
         return None
+
+
+def own_folder() -> Path:
+    """Return where this notebook keeps its record: with all others, or where the run that it is part of looks."""
+    return Path(os.environ[OWN_RECORD]) if OWN_RECORD in os.environ else records_folder()
 
 
 def records_folder() -> Path:

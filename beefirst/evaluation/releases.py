@@ -73,7 +73,7 @@ class Release:
             status = api.wait_for_end()
             if status != 1:
                 raise ProcessError(f"The API ended with status {status} where 1 was due.")
-            return api.log().strip().removeprefix("beefirst: ")
+            return api.log().strip().removeprefix("beefirst: ").replace(f"{self.migrations.parent}/", "")
 
     def __enter__(self) -> Self:
         return self

@@ -3,8 +3,8 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -41,21 +41,30 @@ def write_report(folder: Path, notebooks: Path = NOTEBOOKS) -> None:
     paths = find_notebooks(notebooks)
     if not paths:
         raise ConfigurationError(f"There is no notebook in {notebooks}.")
-    try:
+    with _explain_unwritable_output():
         (folder / "notebooks").mkdir(parents=True, exist_ok=True)
-        sections, facts = _run_all(paths)
+        for old in (folder / "report.pdf", *(folder / "notebooks").glob("*.ipynb")):
+            old.unlink(missing_ok=True)
+    sections, facts = _run_all(paths)
+    with _explain_unwritable_output():
         for section in sections:
             nbformat.write(section.run.executed, folder / "notebooks" / section.path.name)
         (folder / "junit.xml").write_bytes(junit_xml([section.run.record for section in sections]))
         (folder / "report.html").write_text(render(sections, facts))
-    except OSError as error:
-        raise ConfigurationError(
-            f"Cannot write {error.filename} ({error.strerror}): name another folder with --output."
-        ) from None
     print(f"\n{folder / 'report.html'}\n{folder / 'junit.xml'}\n{_print_pdf(folder)}", flush=True)
     failed = [section.path.stem for section in sections if not section.run.record.holds]
     if failed:
         raise NotebooksFailedError(f"{len(failed)} of {len(sections)} notebooks failed: {', '.join(failed)}.")
+
+
+@contextmanager
+def _explain_unwritable_output() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot write {error.filename} ({error.strerror}): name another folder with --output."
+        ) from None
 
 
 def _run_all(paths: list[Path]) -> tuple[list[Section], list[tuple[str, str]]]:
@@ -77,18 +86,21 @@ def _run(path: Path, environment: Mapping[str, str]) -> Section:
 
 def _print_pdf(folder: Path) -> str:
     """Write report.pdf, and return its path, or why there is none."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not browser:
+    browsers = [path for path in map(shutil.which, BROWSERS) if path]
+    if not browsers:
         return "(no PDF: it takes a Chromium, which is not installed)"
-    page, pdf = folder.absolute() / "report.html", folder.absolute() / "report.pdf"
-    pdf.unlink(missing_ok=True)
+    if any(_print_with(browser, folder.absolute()) for browser in browsers):
+        return str(folder / "report.pdf")
+    return f"(no PDF: {', '.join(Path(browser).name for browser in browsers)} could not print it)"
+
+
+def _print_with(browser: str, folder: Path) -> bool:
+    page, pdf = folder / "report.html", folder / "report.pdf"
     with TemporaryDirectory(prefix="beefirst-chromium-", ignore_cleanup_errors=True) as profile:
         options = ["--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
         # Chromium refuses root its sandbox; the page is our own and loads nothing.
         options += [f"--user-data-dir={profile}"] + ["--no-sandbox"] * (os.geteuid() == 0)
         command = [browser, *options, "--no-pdf-header-footer", f"--print-to-pdf={pdf}", page.as_uri()]
-        try:
+        with suppress(OSError, subprocess.SubprocessError):
             subprocess.run(command, capture_output=True, timeout=PDF_SECONDS, check=True)
-        except (OSError, subprocess.SubprocessError) as error:
-            return f"(no PDF: {Path(browser).name} could not print it: {type(error).__name__})"
-    return str(folder / "report.pdf") if pdf.exists() else f"(no PDF: {Path(browser).name} wrote none)"
+    return pdf.exists()

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL
+from tempfile import TemporaryDirectory
 from threading import Thread
 
 import nbformat
@@ -18,12 +20,15 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from beefirst.evaluation.criteria import CHECKS
-from beefirst.evaluation.environment import PART_OF_A_RUN
+from beefirst.evaluation.environment import OWN_RECORD, PART_OF_A_RUN
 from beefirst.evaluation.records import NOT_FINISHED, Check, Record, load_record, make_record, save_record
 from beefirst.evaluation.verdicts import NOT_RUN, summarise
 
 CELL_SECONDS = 300
 """How long one cell may take."""
+
+END_SECONDS = 30
+"""How long an interrupt waits for the kernel to end."""
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -55,30 +60,37 @@ def run_notebook(path: Path, environment: Mapping[str, str] | None = None, progr
         environment: of the kernel; this process's where left out.
         progress: called in this thread with the number of code cells that are done, and of all.
     """
-    notebook = nbformat.read(path, as_version=4)
-    before, started = load_record(path.stem), time.monotonic()
-    execution = _Execution(notebook, path.parent, {**(os.environ if environment is None else environment)})
-    error = execution.wait(progress or (lambda *_: None))
-    record, seconds = load_record(path.stem), time.monotonic() - started
-    if record is None or record == before or record.verdict == NOT_FINISHED:
-        made = record.checks if record and record != before else []
-        record = _stopped(path.stem, made, error or "it came to no verdict", seconds)
-        save_record(record)
+    notebook, started = nbformat.read(path, as_version=4), time.monotonic()
+    with TemporaryDirectory(prefix="beefirst-run-") as folder:
+        own = {**(os.environ if environment is None else environment), PART_OF_A_RUN: "1", OWN_RECORD: folder}
+        error = _Execution(notebook, path.parent, own).wait(progress or (lambda *_: None))
+        record, seconds = load_record(path.stem, Path(folder)), time.monotonic() - started
+    if error or record is None or record.verdict == NOT_FINISHED:
+        record = _stopped(path.stem, record, error or "it came to no verdict", seconds)
+    save_record(record)
     return Run(record, seconds, notebook)
 
 
-def _stopped(notebook: str, made: list[Check], error: str, seconds: float) -> Record:
-    """Return the record of a notebook that stopped before its verdict: what it did not check has failed."""
-    promised = made or [
-        Check(key=key, requirement=requirement, result="NOT MADE", evidence=NOT_RUN)
-        for key, requirement in CHECKS.get(notebook, {"RUN": "The notebook runs to its end"}).items()
-    ]
+def _stopped(notebook: str, record: Record | None, error: str, seconds: float) -> Record:
+    """Return the FAIL of a notebook that an error ended: its own, or else one that says so."""
+    if record and record.verdict == "FAIL":
+        return record
     evidence = f"the notebook stopped before: {error}"
     checks = [
-        check.model_copy(update={"evidence": evidence}) if check.result == "NOT MADE" else check for check in promised
+        check.model_copy(update={"evidence": evidence}) if check.result == "NOT MADE" else check
+        for check in (record.checks if record else _promised(notebook))
     ]
+    if all(check.result in ("PASS", "NOT SHOWN HERE") for check in checks):
+        checks.append(Check(key="RUN", requirement="The notebook runs to its end", result="FAIL", evidence=error))
     _, sentence = summarise(checks)
     return make_record(notebook, "FAIL", f"It stopped: {error}. {sentence}", seconds, checks)
+
+
+def _promised(notebook: str) -> list[Check]:
+    return [
+        Check(key=key, requirement=requirement, result="NOT MADE", evidence=NOT_RUN)
+        for key, requirement in CHECKS.get(notebook, {}).items()
+    ]
 
 
 class _Execution:
@@ -88,7 +100,7 @@ class _Execution:
 
     def __init__(self, notebook: NotebookNode, folder: Path, environment: Mapping[str, str]) -> None:
         self._total, self._done = sum(cell.cell_type == "code" and bool(cell.source) for cell in notebook.cells), 0
-        self._environment = {**environment, PART_OF_A_RUN: "1"}
+        self._environment = environment
         self._client = NotebookClient(
             notebook,
             timeout=CELL_SECONDS,
@@ -98,6 +110,7 @@ class _Execution:
             config=Config({"KernelManager": {"transport_encryption": "auto"}}),
         )
         self._loop = asyncio.new_event_loop()
+        self._task = self._loop.create_task(self._execute())
         self._result: Future[str] = Future()
         self._thread = Thread(target=self._run, daemon=True)
 
@@ -110,13 +123,12 @@ class _Execution:
                 self._thread.join(self.POLL_SECONDS)
         except BaseException:  # an interrupt: no kernel is left behind
             self._loop.call_soon_threadsafe(self._task.cancel)
-            self._thread.join()
+            self._thread.join(END_SECONDS)
             raise
         progress(self._done, self._total)
         return self._result.result()
 
     def _run(self) -> None:
-        self._task = self._loop.create_task(self._execute())
         try:
             self._loop.run_until_complete(self._task)
             self._result.set_result("")
@@ -136,7 +148,7 @@ class _Execution:
     async def _execute(self) -> None:
         manager = self._client.create_kernel_manager()
         try:
-            await self._client.async_execute(env=self._environment)
+            await self._client.async_execute(env=self._environment, stdout=DEVNULL, stderr=DEVNULL)
         finally:  # nbclient leaves a kernel behind whose start was interrupted
             if await ensure_async(manager.is_alive()):
                 await ensure_async(manager.shutdown_kernel(now=True))

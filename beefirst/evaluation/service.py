@@ -1,6 +1,7 @@
 """The running service that the notebooks judge, or one of their own where none is named."""
 
 import os
+import re
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +23,8 @@ PATIENCE_SECONDS = 3
 """JupyterLab starts beside the API: the first cell of a quick reader waits this long for it."""
 
 OWN = "this notebook"
+
+PYTHON = re.compile(rb".*python[0-9.]*")
 
 ONE_START_SECONDS = 120
 """Programs that began further apart than this did not start together."""
@@ -177,6 +180,6 @@ def _notebooks_process() -> int | None:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"notebooks" in words and b"beefirst" in words and words[0].endswith((b"python", b"python3", b"python3.11")):
+        if b"notebooks" in words and b"beefirst" in words and PYTHON.fullmatch(words[0]):
             return pid
     return None

@@ -49,13 +49,18 @@ class Evidence:
 
     Attributes:
         holds: whether all of it is as it should be.
-        summary: what was seen, in a few words.
+        summary: what was seen, in a few words; all of it, line by line, where it is not as it should be.
         rows: what was seen, line by line.
     """
 
     holds: bool
     summary: str
     rows: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        if not self.holds:
+            lines = "; ".join(", ".join(map(str, row)) for row in self.rows.itertuples(index=False))
+            object.__setattr__(self, "summary", f"not as promised: {lines}")
 
 
 class Stage:

@@ -9,8 +9,9 @@ from beefirst.evaluation import service
 from beefirst.evaluation.cells import Run, current_run
 from beefirst.evaluation.criteria import CHECKS
 from beefirst.evaluation.looks import Shown, banner, table
-from beefirst.evaluation.records import NOT_FINISHED, Check, Result, make_record, save_record
+from beefirst.evaluation.records import NOT_FINISHED, Check, Result, make_record, own_folder, save_record
 
+UNREACHED = "Its last cell was not reached."
 NOT_RUN = "the cell that makes it was not run"
 
 
@@ -31,8 +32,9 @@ def begin(notebook: str) -> "Verdict":
         ProcessError: API_URL is set and nothing answers there; the message says what to do.
         DatabaseUnavailableError: DATABASE_URL is set and nothing answers there; the message says what to do.
     """
+    verdict = Verdict(notebook)
     service.require_named()
-    return Verdict(notebook)
+    return verdict
 
 
 class Verdict:
@@ -48,6 +50,7 @@ class Verdict:
         self._requirements = CHECKS[notebook] if checks is None else checks
         self._made: list[tuple[Run, Check]] = []
         self._started = self._last = time.monotonic()
+        self._save(NOT_FINISHED, UNREACHED)
 
     def check(self, key: str, holds: bool, evidence: object) -> None:
         """Record whether a promised check holds; a check made twice holds only if it held both times.
@@ -82,7 +85,7 @@ class Verdict:
         )
         self._made = [(earlier, said) for earlier, said in self._made if not run.replaces(earlier)] + [(run, check)]
         self._last = now
-        self._save(NOT_FINISHED, "Its last cell was not reached.")
+        self._save(NOT_FINISHED, UNREACHED)
 
     def conclude(self) -> None:
         """Show every check, keep the verdict for notebook 00, and raise unless all held.
@@ -105,7 +108,7 @@ class Verdict:
 
     def _save(self, word: str, sentence: str) -> None:
         seconds = time.monotonic() - self._started
-        save_record(make_record(self.notebook, word, sentence, seconds, self._checks()))
+        save_record(make_record(self.notebook, word, sentence, seconds, self._checks()), own_folder())
 
 
 def _join(checks: list[Check]) -> Check | None:

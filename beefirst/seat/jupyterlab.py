@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 from beefirst.errors import ConfigurationError
-from beefirst.folders import NOTEBOOKS, data_folder
+from beefirst.folders import NOTEBOOKS, data_folder, explain_unwritable
 from beefirst.ports import bind
 from beefirst.seat.imports import skip_iri_grammar
-from beefirst.seat.readers_copy import copies_folder, explain_unwritable, seed, signatures_folder
+from beefirst.seat.readers_copy import copies_folder, seed, signatures_folder
 from beefirst.settings import SeatSettings
 
 CONTAINER_PORT = 8888

@@ -4,13 +4,10 @@ import hashlib
 import json
 import platform
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from beefirst.errors import ConfigurationError
-from beefirst.folders import NOTEBOOKS, data_folder
+from beefirst.folders import NOTEBOOKS, data_folder, explain_unwritable, replace_file
 from beefirst.seat.imports import skip_iri_grammar
 
 MANIFEST = ".seeded.json"
@@ -36,21 +33,6 @@ def copies_folder() -> Path:
 def signatures_folder() -> Path:
     """Return the folder where JupyterLab keeps which notebooks it trusts: its data folder."""
     return data_folder() / "jupyter" / "data"
-
-
-@contextmanager
-def explain_unwritable() -> Iterator[None]:
-    """Turn the operating system's refusal to read or write a file of ours into the one line that helps.
-
-    Raises:
-        ConfigurationError: a file or folder could not be read or written.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise ConfigurationError(
-            f"Cannot use {error.filename} ({error.strerror}): set BEEFIRST_DATA to a folder of your own."
-        ) from None
 
 
 @explain_unwritable()
@@ -144,13 +126,13 @@ def _read_manifest(copies: Path) -> dict[str, str]:
 
 def _write_manifest(copies: Path, old: Mapping[str, str], new: Mapping[str, str]) -> None:
     if old != new:
-        _replace(copies / MANIFEST, json.dumps(dict(sorted(new.items())), indent=1).encode())
+        replace_file(copies / MANIFEST, json.dumps(dict(sorted(new.items())), indent=1).encode())
 
 
 def _write(names: Iterable[str], shipped: Path, copies: Path, signatures: Path | None) -> None:
     copies.mkdir(parents=True, exist_ok=True)
     for name in names:
-        _replace(copies / name, _name_language((shipped / name).read_bytes()))
+        replace_file(copies / name, _name_language((shipped / name).read_bytes()))
     _trust([copies / name for name in names], signatures or signatures_folder())
 
 
@@ -162,14 +144,6 @@ def _name_language(notebook: bytes) -> bytes:
     except (ValueError, KeyError, TypeError):
         return notebook
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write under a passing name first: whoever reads `path` finds the old file or the new one, never a part."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as passing:
-        passing.write(content)
-    Path(passing.name).chmod(0o644)
-    Path(passing.name).replace(path)
 
 
 def _trust(notebooks: list[Path], signatures: Path) -> None:
