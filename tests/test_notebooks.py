@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from beefirst.evaluation.criteria import CHECKS
-from beefirst.evaluation.environment import clean_environment
+from beefirst.evaluation.environment import PART_OF_A_RUN, clean_environment
 from beefirst.evaluation.overview import notebooks
 from beefirst.evaluation.scratch import server_url
 from beefirst.folders import CHECKOUT, NOTEBOOKS
@@ -161,8 +161,10 @@ def test_a_database_that_is_named_and_does_not_answer_fails_with_one_sentence() 
 
 def test_a_notebook_needs_no_database_to_be_named() -> None:
     """Run as a reader does who opens it in a JupyterLab of their own: no plugin, no DATABASE_URL."""
+    start_here = str(NOTEBOOKS / "00_start_here.ipynb")
+
     result = run_pytest(
-        "-p", "no:beefirst.evaluation.pytest_plugin", str(NOTEBOOKS / "00_start_here.ipynb"), DATABASE_URL=""
+        "-p", "no:beefirst.evaluation.pytest_plugin", start_here, DATABASE_URL="", **{PART_OF_A_RUN: "1"}
     )
 
     assert result.returncode == 0, result.stdout
