@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -80,6 +81,8 @@ def _migrate(options: argparse.Namespace) -> None:
     from beefirst.database import status
 
     settings = Settings.load()
+    # A database that does not answer is waited for, and somebody is waiting here.
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     lines = status.describe(settings) if options.status else status.bring_up_to_date(settings)
     for line in asyncio.run(lines):
         print(line)

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from collections import deque
 from contextlib import ExitStack, suppress
 
 from beefirst.errors import AddressTakenError, ConfigurationError
@@ -48,8 +49,17 @@ def _explain(error: OSError, host: str, port: int, setting: str) -> AddressTaken
     return ConfigurationError(f"Cannot listen on {host}:{port} ({reason}): set {setting} or BIND_ADDRESS to another.")
 
 
+_recent: deque[int] = deque(maxlen=64)
+
+
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 on which nothing listens at this moment."""
-    with bind("127.0.0.1", 0, "") as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a TCP port of 127.0.0.1 on which nothing listens, and that was not returned a short while ago.
+
+    Who asked for one before may not listen on it yet.
+    """
+    while True:
+        with bind("127.0.0.1", 0, "") as listener:
+            port: int = listener.getsockname()[1]
+        if port not in _recent:
+            _recent.append(port)
+            return port

@@ -92,6 +92,7 @@ class Service:
             if time.monotonic() > deadline:
                 raise ProcessError(f"{self.name} was not ready within {seconds:g} seconds.")
             time.sleep(POLL_SECONDS)
+        self.check_alive()  # else it was another program that answered
 
     def stop(self, seconds: float = 10) -> int:
         """End the process, by SIGKILL if it takes longer than `seconds`, and return its exit status."""

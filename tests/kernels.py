@@ -70,12 +70,17 @@ class Kernel:
 
     def answer(self, request: str) -> Any:
         """Return the value of the expression that came with a request, or the name of the cell's error."""
-        reply = self._client.get_shell_msg(timeout=SECONDS)
-        while reply["parent_header"].get("msg_id") != request:
-            reply = self._client.get_shell_msg(timeout=SECONDS)
-        if reply["content"]["status"] != "ok":
-            return reply["content"]["ename"]
-        return json.loads(literal_eval(reply["content"]["user_expressions"]["it"]["data"]["text/plain"]))
+        reply = self.reply(request)
+        if reply["status"] != "ok":
+            return reply["ename"]
+        return json.loads(literal_eval(reply["user_expressions"]["it"]["data"]["text/plain"]))
+
+    def reply(self, request: str) -> dict[str, Any]:
+        """Return the whole reply to a request."""
+        message = self._client.get_shell_msg(timeout=SECONDS)
+        while message["parent_header"].get("msg_id") != request:
+            message = self._client.get_shell_msg(timeout=SECONDS)
+        return dict(message["content"])
 
     def run(self, source: str, expression: str = "None", cell: str | None = None) -> Any:
         """Run a cell; arguments as for `send`, value as of `answer`."""
@@ -86,10 +91,11 @@ class Kernel:
         assert self.run(STAGE) is None
         self.addresses |= set(self.run("", "[*stage.urls.split(), stage.mailbox.url]"))
 
-    def be_busy(self) -> None:
-        """Let it run a cell that does not end."""
-        self.send(f"open({str(self.folder / 'busy')!r}, 'w').close(); {BUSY}")
+    def be_busy(self) -> str:
+        """Let it run a cell that does not end, and return the number of the request."""
+        request = self.send(f"open({str(self.folder / 'busy')!r}, 'w').close(); {BUSY}")
         wait_until((self.folder / "busy").exists)
+        return request
 
     def kill(self) -> None:
         """Kill it as the kernel of the system does when memory runs out."""

@@ -195,7 +195,7 @@ def test_a_cell_that_is_run_anew_takes_back_what_it_said_before(kernel: Kernel) 
     kernel.run("verdict.check('A.1', False, 'seen at 1'); verdict.check('A.2', True, 'seen')", cell="first")
     kernel.run("verdict.check('A.1', True, 'seen at 2')", cell="first")
 
-    assert results(kernel) == [["PASS", "seen at 2"], ["NOT MADE", "the cell that makes it was not run"]]
+    assert results(kernel) == [["PASS", "seen at 2"], ["NOT MADE", "the cell that makes it did not run to its end"]]
 
 
 def test_a_cell_that_is_run_anew_takes_nothing_back_of_what_another_said(kernel: Kernel) -> None:
@@ -220,3 +220,12 @@ def test_checks_of_cells_that_nobody_names_are_joined(kernel: Kernel) -> None:
     kernel.run("verdict.check('A.1', True, 'seen')")
 
     assert results(kernel) == [["FAIL", "not seen; seen"]]
+
+
+def test_a_cell_that_the_reader_stops_says_so_in_one_sentence(kernel: Kernel) -> None:
+    kernel.run("from beefirst.evaluation.verdicts import begin; verdict = begin('03_schema')")
+    request = kernel.be_busy()
+
+    kernel.manager.interrupt_kernel()
+
+    assert kernel.reply(request)["traceback"] == ["Stopped. Run this cell again, or go on with another."]

@@ -32,4 +32,4 @@ def _describe(history: Sequence[AppliedMigration], pending: Sequence[Migration])
     applied = [
         f"{row.name}  applied {row.applied_at:%Y-%m-%d %H:%M:%S %Z} in {row.milliseconds:.0f} ms" for row in history
     ]
-    return applied + [f"{migration.name}  pending" for migration in pending]
+    return [*applied, *(f"{migration.name}  pending" for migration in pending)]

@@ -1,6 +1,8 @@
 """Which cell of a notebook is running."""
 
-from typing import NamedTuple
+import traceback
+from types import TracebackType
+from typing import Any, NamedTuple
 
 from IPython import get_ipython
 
@@ -27,3 +29,18 @@ def current_run() -> Run:
     kernel = getattr(shell, "kernel", None)
     metadata = kernel.get_parent("shell").get("metadata", {}) if kernel else {}
     return Run(metadata.get("cellId"), shell.execution_count if shell else 0)
+
+
+def say_when_stopped() -> None:
+    """Let a cell that the reader stops say so in one sentence, rather than in the frames of whatever it was amid."""
+    if shell := get_ipython():
+        shell.set_custom_exc((KeyboardInterrupt,), _say_stopped)
+
+
+def _say_stopped(
+    shell: Any, kind: type[BaseException], error: BaseException, trace: TracebackType, **_: object
+) -> list[str]:
+    said = ["Stopped. Run this cell again, or go on with another."]
+    traceback.clear_frames(trace)  # lets go of what they were working on
+    shell._showtraceback(kind, error, said)
+    return said

@@ -105,7 +105,7 @@ def _style(text: str, numeric: bool) -> str:
 
 
 def _colour(text: str) -> str | None:
-    return GREEN if text.startswith("PASS, ") else WORDS.get(text)
+    return WORDS.get(text.partition(", ")[0] if text.startswith("PASS") else text.partition(": ")[0])
 
 
 SHOWN_HEADERS = ("content-type", "cache-control", "www-authenticate", "retry-after")

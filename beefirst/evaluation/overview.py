@@ -5,7 +5,7 @@ import os
 import platform
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -94,9 +94,14 @@ def _row(path: Path) -> tuple[str, ...]:
         opening.splitlines()[0].lstrip("# "),
         criterion["criterion"] if criterion else "",
         duration["duration"] if duration else "",
-        record.verdict if record else NOT_RUN_YET,
+        _verdict(record) if record else NOT_RUN_YET,
         _last_run(record) if record else "",
     )
+
+
+def _verdict(record: Record) -> str:
+    bad = [check.key for check in record.checks if check.result in ("FAIL", "NOT MADE")]
+    return f"FAIL: {', '.join(bad)}" if record.verdict == "FAIL" else record.verdict
 
 
 def _last_run(record: Record) -> str:
@@ -119,11 +124,22 @@ def run_all(folder: Path | None = None) -> list[Record]:
         print("This notebook is run along with others: here the quickest of them stands for all.")
     live = _LiveTable(folder, {f"{FIRST}.ipynb": "this notebook"} | {path.name: "waiting" for path in paths})
     records = []
-    for path in paths:
-        run = run_notebook(path, progress=partial(live.show_progress, path.name))
-        live.finish(path.name)
-        records.append(run.record)
+    try:
+        for path in paths:
+            run = run_notebook(path, progress=partial(live.show_progress, path.name))
+            live.finish(path.name)
+            records.append(run.record)
+    except KeyboardInterrupt:
+        live.stop()
+        raise
     return records
+
+
+def summarise(records: Sequence[Record]) -> str:
+    """Say in a line how many notebooks hold, how long they took, and what failed in the others."""
+    failed = [f"{record.notebook}: {record.sentence}" for record in records if not record.holds]
+    seconds = sum(record.seconds for record in records)
+    return "; ".join([f"{len(records) - len(failed)} of {len(records)} hold, in {seconds:.0f} s", *failed])
 
 
 def _expected_seconds(path: Path) -> int:
@@ -144,6 +160,13 @@ class _LiveTable:
 
     def finish(self, name: str) -> None:
         del self._states[name]
+        self._update()
+
+    def stop(self) -> None:
+        self._states = {
+            name: "stopped" if state.startswith("running") else "not reached" if state == "waiting" else state
+            for name, state in self._states.items()
+        }
         self._update()
 
     def _set(self, name: str, state: str) -> None:

@@ -67,6 +67,7 @@ def run_notebook(path: Path, environment: Mapping[str, str] | None = None, progr
         record, seconds = load_record(path.stem, Path(folder)), time.monotonic() - started
     if error or record is None or record.verdict == NOT_FINISHED:
         record = _stopped(path.stem, record, error or "it came to no verdict", seconds)
+    record = record.model_copy(update={"seconds": round(seconds, 1)})  # the kernel's start included
     save_record(record)
     return Run(record, seconds, notebook)
 

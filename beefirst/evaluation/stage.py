@@ -8,7 +8,9 @@ from typing import Any, Self
 
 import httpx
 import pandas as pd
+from psycopg import Connection
 
+from beefirst.errors import ProcessError
 from beefirst.evaluation.catalog import query
 from beefirst.evaluation.launch import RunningApi
 from beefirst.evaluation.lifetime import close_with
@@ -153,6 +155,7 @@ class Stage:
         return self._post(replica, "/v1/activate", json={"code": code}, auth=credentials)
 
     def _post(self, replica: int, path: str, **content: Any) -> httpx.Response:
+        assert self._open_connection  # noqa: S101
         return httpx.post(self.apis[replica].url + path, timeout=60, trust_env=False, **content)
 
     def lock(self, email: str, password: str, code: str) -> list[int]:
@@ -169,16 +172,22 @@ class Stage:
         Args:
             email: the normalised address, or a pattern of LIKE.
         """
-        return query(self._connection, ROWS, email=email)
+        return query(self._open_connection, ROWS, email=email)
 
     def state(self, email: str) -> str:
         """Return the state of one registration; `none` where there is no row."""
         states = self.rows(email)["state"]
         return str(states.iloc[0]) if len(states) else "none"
 
+    @property
+    def _open_connection(self) -> Connection[Any]:
+        if self._connection.closed:
+            raise ProcessError("This stage is closed: run the cell that set it up again, and go on from there.")
+        return self._connection
+
     def execute(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
         """Run one statement of SQL on the database, past the API, and return its rows."""
-        cursor = self._connection.execute(statement.encode(), parameters)
+        cursor = self._open_connection.execute(statement.encode(), parameters)
         return cursor.fetchall() if cursor.description else []
 
     def let_pass(self, email: str, seconds: float) -> None:

@@ -6,13 +6,13 @@ import pandas as pd
 from IPython.display import display
 
 from beefirst.evaluation import service
-from beefirst.evaluation.cells import Run, current_run
+from beefirst.evaluation.cells import Run, current_run, say_when_stopped
 from beefirst.evaluation.criteria import CHECKS
 from beefirst.evaluation.looks import Shown, banner, table
 from beefirst.evaluation.records import NOT_FINISHED, Check, Result, make_record, own_folder, save_record
 
 UNREACHED = "Its last cell was not reached."
-NOT_RUN = "the cell that makes it was not run"
+NOT_RUN = "the cell that makes it did not run to its end"
 
 
 class VerdictError(AssertionError):
@@ -32,6 +32,7 @@ def begin(notebook: str) -> "Verdict":
         ProcessError: API_URL is set and nothing answers there; the message says what to do.
         DatabaseUnavailableError: DATABASE_URL is set and nothing answers there; the message says what to do.
     """
+    say_when_stopped()
     verdict = Verdict(notebook)
     service.require_named()
     return verdict

@@ -80,16 +80,16 @@ def dormant_password(stage: Stage) -> Evidence:
 
 
 RESURRECTIONS = {
-    "a hash on an EXPIRED row": "UPDATE registrations SET password_hash = 'x' WHERE state = 'EXPIRED'",
-    "a hash on a LOCKED row": "UPDATE registrations SET password_hash = 'x' WHERE state = 'LOCKED'",
+    "a hash on an EXPIRED row": "UPDATE registrations SET password_hash = 'x' WHERE state = 'EXPIRED' RETURNING 1",
+    "a hash on a LOCKED row": "UPDATE registrations SET password_hash = 'x' WHERE state = 'LOCKED' RETURNING 1",
     "an EXPIRED row back to ACTIVE": "UPDATE registrations SET state = 'ACTIVE', password_hash = 'x', "
-    "activated_at = now() WHERE state = 'EXPIRED'",
+    "activated_at = now() WHERE state = 'EXPIRED' RETURNING 1",
 }
 
 
 def nothing_kept() -> Evidence:
     """Truth 6: let claims expire and lock in real time, ask the raw table for hashes, and try to put one back."""
-    with Stage(ttl_seconds=2, sweep_interval_seconds=0.2) as stage:
+    with Stage(ttl_seconds=4, sweep_interval_seconds=0.2) as stage:
         code = stage.claim("locked@example.com")
         stage.lock("locked@example.com", PASSWORD, code)
         stage.claim("expired@example.com")
@@ -112,7 +112,6 @@ def nothing_kept() -> Evidence:
 
 def _attempt(stage: Stage, statement: str) -> str:
     try:
-        stage.execute(statement)
+        return "done" if stage.execute(statement) else "there is no such row"
     except psycopg.errors.CheckViolation:
         return "refused"
-    return "done"
