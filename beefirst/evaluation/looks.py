@@ -74,7 +74,7 @@ def table(frame: pd.DataFrame) -> Shown:
 
 
 def _head(name: str, numeric: bool) -> str:
-    return f'<th style="{_style(name, numeric)}font-weight:600">{escape(name)}</th>'
+    return f'<th style="{CELL}text-align:{_side(numeric)};font-weight:600">{escape(name)}</th>'
 
 
 def _cell(value: Any, column: str, numeric: bool) -> str:
@@ -99,9 +99,11 @@ def _text(value: Any) -> str:
 def _style(text: str, numeric: bool) -> str:
     """Return how a cell looks: numbers right, what is short on one line, what is long broken wherever it must be."""
     whole = len(text) <= SHORT or (len(text) <= LONGEST_NAME and " " not in text)
-    return f"{CELL}text-align:{'right' if numeric else 'left'};" + (
-        "white-space:nowrap;" if whole else "overflow-wrap:anywhere;"
-    )
+    return f"{CELL}text-align:{_side(numeric)};" + ("white-space:nowrap;" if whole else "overflow-wrap:anywhere;")
+
+
+def _side(numeric: bool) -> str:
+    return "right" if numeric else "left"
 
 
 def _colour(text: str) -> str | None:
