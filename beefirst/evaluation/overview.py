@@ -17,7 +17,7 @@ from IPython.display import display
 from beefirst.database.migrations import read_migrations
 from beefirst.evaluation.environment import PART_OF_A_RUN
 from beefirst.evaluation.looks import NOT_RUN_YET, Shown, table
-from beefirst.evaluation.records import Record, load_record
+from beefirst.evaluation.records import NOT_FINISHED, Record, load_record
 from beefirst.evaluation.runner import run_notebook
 from beefirst.evaluation.service import RunningService, jupyterlab_url
 from beefirst.folders import CHECKOUT, MIGRATIONS, NOTEBOOKS
@@ -94,9 +94,13 @@ def _row(path: Path) -> tuple[str, ...]:
         opening.splitlines()[0].lstrip("# "),
         criterion["criterion"] if criterion else "",
         duration["duration"] if duration else "",
-        _verdict(record) if record else NOT_RUN_YET,
-        _last_run(record) if record else "",
+        *(_found(record) if record else (NOT_RUN_YET, "")),
     )
+
+
+def _found(record: Record) -> tuple[str, str]:
+    reading = record.notebook == FIRST and record.verdict == NOT_FINISHED
+    return ("this notebook", "") if reading else (_verdict(record), _last_run(record))
 
 
 def _verdict(record: Record) -> str:
