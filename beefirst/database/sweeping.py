@@ -12,42 +12,44 @@ BATCH = 100
 KEEP_HOURS = 24
 """How long EXPIRED and LOCKED rows, and the budget of an address that nobody touches, are kept."""
 
+# In each of these ARRAY has the batch chosen once. With IN, a plan may choose it anew for every row, and take them all.
+
 # Ends a batch of claims past their time. now() rather than clock_timestamp(), which no index can serve.
 EXPIRE_DUE_CLAIMS = """
     UPDATE registrations
        SET state = 'EXPIRED', password_hash = NULL
-     WHERE id IN (SELECT id
-                    FROM registrations
-                   WHERE state = 'CLAIMED'
-                     AND created_at <= now() - make_interval(secs => %(ttl_seconds)s)
-                   ORDER BY created_at
-                   LIMIT %(batch)s
-                     FOR UPDATE SKIP LOCKED)
+     WHERE id = ANY (ARRAY(SELECT id
+                             FROM registrations
+                            WHERE state = 'CLAIMED'
+                              AND created_at <= now() - make_interval(secs => %(ttl_seconds)s)
+                            ORDER BY created_at
+                            LIMIT %(batch)s
+                              FOR UPDATE SKIP LOCKED))
     RETURNING id
 """
 
 # Forgets registrations that ended a day ago.
 DELETE_ENDED_REGISTRATIONS = """
     DELETE FROM registrations
-     WHERE id IN (SELECT id
-                    FROM registrations
-                   WHERE state IN ('EXPIRED', 'LOCKED')
-                     AND created_at <= now() - make_interval(hours => %(keep_hours)s)
-                   ORDER BY created_at
-                   LIMIT %(batch)s
-                     FOR UPDATE SKIP LOCKED)
+     WHERE id = ANY (ARRAY(SELECT id
+                             FROM registrations
+                            WHERE state IN ('EXPIRED', 'LOCKED')
+                              AND created_at <= now() - make_interval(hours => %(keep_hours)s)
+                            ORDER BY created_at
+                            LIMIT %(batch)s
+                              FOR UPDATE SKIP LOCKED))
     RETURNING id
 """
 
 # Forgets budgets that nobody has touched for a day.
 DELETE_FORGOTTEN_BUDGETS = """
     DELETE FROM address_budgets
-     WHERE email IN (SELECT email
-                       FROM address_budgets
-                      WHERE touched_at <= now() - make_interval(hours => %(keep_hours)s)
-                      ORDER BY touched_at
-                      LIMIT %(batch)s
-                        FOR UPDATE SKIP LOCKED)
+     WHERE email = ANY (ARRAY(SELECT email
+                                FROM address_budgets
+                               WHERE touched_at <= now() - make_interval(hours => %(keep_hours)s)
+                               ORDER BY touched_at
+                               LIMIT %(batch)s
+                                 FOR UPDATE SKIP LOCKED))
     RETURNING email
 """
 
