@@ -16,7 +16,7 @@ from tests.notebook_page import NotebookPage
 from tests.up import run_up
 
 PICTURES = {
-    "start_here": ("00_start_here", "What did each notebook find?"),
+    "start_here": ("00_start_here", "Do they all hold now?"),
     "startup_time": ("04_startup_time", "Is every start that fast?"),
 }
 """The notebook of each picture, and the heading that it begins with."""
@@ -38,7 +38,9 @@ def take(browser: Browser, link: str, notebook: str, heading: str, picture: Path
     server, _, token = link.partition("/?token=")
     with Tab(browser, server) as tab:
         page = NotebookPage(tab, f"{server}/lab/tree/{notebook}.ipynb?reset&token={token}")
+        page.stop_saving_automatically()
         page.run_all_cells()
+        page.save()
         page.panel.get_by_role("heading", name=heading, exact=True).evaluate(
             "it => it.closest('.jp-Cell').scrollIntoView()"
         )
