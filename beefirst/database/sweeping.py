@@ -6,8 +6,9 @@ from psycopg.rows import scalar_row
 
 from beefirst.database.limits import Connection
 
-BATCH = 100
-"""Rows that one statement of the sweeper touches: few, so that no request waits long for its locks or its events."""
+BATCH = 25
+"""Rows that one statement of the sweeper touches: few, so that no request waits long for its locks, its events, or a
+core of the database's. On two cores, batches of 100 sweep a quarter faster but treble the p99 of other requests."""
 
 KEEP_HOURS = 24
 """How long EXPIRED and LOCKED rows, and the budget of an address that nobody touches, are kept."""
