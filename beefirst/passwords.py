@@ -49,7 +49,7 @@ class BcryptPasswords:
         """Return a salted hash.
 
         Args:
-            password: at most 72 bytes in UTF-8, without NUL; see `registration.check_password`.
+            password: at most 72 bytes in UTF-8, without NUL; see `credentials.check_password`.
 
         Raises:
             OverloadedError: as many passwords are waiting already as could be served in time.

@@ -4,8 +4,6 @@ Nothing here knows a framework or a driver; what the rules need from outside sta
 """
 
 import logging
-import re
-import secrets
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -14,23 +12,8 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from email_validator import EmailNotValidError, validate_email
-
+from beefirst.credentials import check_password, draw_code, normalise_address
 from beefirst.errors import AddressRefusedError, MailError, PasswordRefusedError
-
-ADDRESS_MAX_LENGTH = 254
-"""RFC 5321, 4.5.3.1.3: a path has at most 256 characters, two of them the angle brackets."""
-
-PASSWORD_MIN_CHARACTERS = 8
-"""OWASP ASVS 5.0, 6.2.1."""
-
-PASSWORD_MAX_BYTES = 72
-"""bcrypt reads no more; a longer password is refused rather than cut short (OWASP ASVS 5.0, 6.2.8)."""
-
-CODE_DIGITS = 4
-"""The specification: verification_code CHAR(4)."""
-
-ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.IGNORECASE)
 
 MAILS_A_DAY = 20
 """To any one address, so that nobody can be flooded by strangers who claim it."""
@@ -54,54 +37,6 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.ACTIVE: frozenset(),
 }
 """What may follow a state; CLAIMED follows CLAIMED only as a new claim, once the old one is past its TTL."""
-
-
-def normalise_address(text: str) -> str:
-    """Return the one spelling under which an address is stored and looked up.
-
-    Args:
-        text: as somebody typed it. Space around it and upper case do not matter; an international domain
-            becomes its xn-- form.
-
-    Returns:
-        ASCII, lower-case, at most ADDRESS_MAX_LENGTH characters.
-
-    Raises:
-        AddressRefusedError: it is no address, or holds other characters beyond ASCII; the message repeats none of it.
-    """
-    text = text.strip()
-    try:
-        address = validate_email(text, check_deliverability=False, allow_smtputf8=False)
-    except EmailNotValidError:
-        raise AddressRefusedError("must be an e-mail address such as ada@example.com, in ASCII before the @") from None
-    if ENCODED_WORD.search(address.local_part):  # forbidden by RFC 2047, 5; some mail programs would decode it
-        raise AddressRefusedError("must not hold an encoded word such as =?utf-8?q?…?= before the @")
-    if not text.isascii() and address.domain.isascii():  # a look-alike, such as a full-width letter
-        raise AddressRefusedError("must have a domain in ASCII, or an international one that has an xn-- form")
-    email = (address.ascii_email or "").lower()
-    if not 0 < len(email) <= ADDRESS_MAX_LENGTH:
-        raise AddressRefusedError(f"must have at most {ADDRESS_MAX_LENGTH} characters")
-    return email
-
-
-def check_password(password: str) -> str:
-    """Return a password that may be used.
-
-    Raises:
-        PasswordRefusedError: it is too short or too long, or holds NUL; the message repeats none of it.
-    """
-    if len(password) < PASSWORD_MIN_CHARACTERS:
-        raise PasswordRefusedError(f"must have at least {PASSWORD_MIN_CHARACTERS} characters")
-    if len(password.encode(errors="replace")) > PASSWORD_MAX_BYTES:
-        raise PasswordRefusedError(f"must have at most {PASSWORD_MAX_BYTES} bytes in UTF-8")
-    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in password):
-        raise PasswordRefusedError("must not hold the character NUL or half of a surrogate pair")
-    return password
-
-
-def draw_code() -> str:
-    """Return four digits from the system's cryptographic generator (OWASP ASVS 5.0, 6.5.3)."""
-    return f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
 
 
 @dataclass(frozen=True)
