@@ -73,10 +73,12 @@ def _up(options: argparse.Namespace) -> None:
 
 
 def _api(_: argparse.Namespace) -> None:
-    # What is loaded stays: to look through it for garbage, again and again, takes an eighth of the start.
+    # What is loaded stays: looking through it for garbage takes an eighth of the start, and later a request's time.
     gc.disable()
     from beefirst.api.server import serve_api
 
+    gc.freeze()
+    gc.enable()
     serve_api(Settings.load(), SeatSettings.load())
 
 
@@ -85,7 +87,7 @@ def _migrate(options: argparse.Namespace) -> None:
 
     settings = Settings.load()
     # A database that does not answer is waited for, and somebody is waiting here.
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=settings.log_level, format="%(message)s")
     lines = status.describe(settings) if options.status else status.bring_up_to_date(settings)
     for line in asyncio.run(lines):
         print(line)
@@ -102,7 +104,7 @@ def _notebooks(options: argparse.Namespace) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     from beefirst.evaluation.report import write_report
+    from beefirst.processes import interrupt_once
 
-    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C, so that nothing is left behind
-        signal.signal(number, signal.default_int_handler)
+    interrupt_once()
     write_report(options.output)

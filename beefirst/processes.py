@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from beefirst.errors import ProcessError
@@ -39,6 +40,24 @@ def end_with_parent(number: signal.Signals) -> Callable[[], None] | None:
             os._exit(1)
 
     return tie
+
+
+def stop_signals() -> list[signal.Signals]:
+    """Return the signals that ask to stop: SIGINT, SIGTERM, SIGHUP, but those that, as under nohup, are ignored."""
+    asking = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return [number for number in asking if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def interrupt_once() -> None:
+    """Let the first signal that asks to stop raise KeyboardInterrupt; those after it must not disturb the clean-up."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in stop_signals():
+            signal.signal(each, signal.SIG_IGN)
+        signal.default_int_handler(number, frame)
+
+    for number in stop_signals():
+        signal.signal(number, interrupt)
 
 
 class Service:

@@ -14,14 +14,12 @@ from beefirst.database.embedded import EmbeddedServer
 from beefirst.errors import ConfigurationError, ProcessError
 from beefirst.folders import data_folder
 from beefirst.ports import refuse_taken
-from beefirst.processes import Service
+from beefirst.processes import Service, stop_signals
 from beefirst.seat.jupyterlab import choose_token, link
 from beefirst.settings import DatabaseUrl, SeatSettings, Settings
 
 READY_SECONDS = 90
 """How long the API and JupyterLab may take to become ready; the API itself gives the database 60."""
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _StopRequestedError(Exception):
@@ -59,7 +57,7 @@ def run(*, ephemeral: bool) -> None:
         except _StopRequestedError:
             print("\nStopping JupyterLab, the API and PostgreSQL.", flush=True)
         finally:
-            for number in STOP_SIGNALS:  # an impatient second Ctrl-C must not leave half of them running
+            for number in stop_signals():  # an impatient second Ctrl-C must not leave half of them running
                 signal.signal(number, signal.SIG_IGN)
 
 
@@ -68,7 +66,7 @@ def _signals_as_exceptions() -> Iterator[None]:
     def stop(_: int, __: FrameType | None) -> NoReturn:
         raise _StopRequestedError
 
-    before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
+    before = {number: signal.signal(number, stop) for number in stop_signals()}
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from tests.stack import Stack, needs_engine, run_stack
 OLD_COMPOSE = "/usr/bin/docker-compose"
 """Debian's docker-compose 1.29."""
 
+
+STALL_SECONDS = 9.0
+"""Longer than pg_isready waits for an answer by itself, and then some."""
 
 pytestmark = needs_engine
 
@@ -50,6 +54,17 @@ def test_the_api_is_ready_within_the_budget_from_the_command_on(stack: Stack) ->
     print(f"from `docker compose up` to API ready, with built images and empty volumes: {seconds:.1f} s")
     assert seconds < START_BUDGET_SECONDS
     stack.up()
+
+
+def test_a_database_that_stalls_keeps_its_sessions(stack: Stack) -> None:
+    # PostgreSQL takes a probe that Docker has orphaned for a session that crashed, and ends all others.
+    container = str(stack.container("db")["Id"])
+    with psycopg.connect(stack.database_url, autocommit=True) as session:
+        subprocess.run(["docker", "kill", "--signal", "STOP", container], check=True, timeout=60)
+        time.sleep(STALL_SECONDS)
+        subprocess.run(["docker", "kill", "--signal", "CONT", container], check=True, timeout=60)
+
+        assert session.execute("SELECT 'still here' FROM pg_sleep(1)").fetchone() == ("still here",)
 
 
 def test_other_ports_are_taken_from_the_environment(stack: Stack) -> None:

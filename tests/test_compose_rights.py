@@ -1,4 +1,4 @@
-"""What the notebooks say of the compose file must notice every right that is too much."""
+"""What the compose file gives and asks, and that the notebooks notice every right that is too much."""
 
 from pathlib import Path
 from typing import Any
@@ -40,3 +40,10 @@ def test_a_right_that_is_too_much_is_named(tmp_path: Path, service: str, change:
 
 def test_the_ports_are_those_that_the_specification_names() -> None:
     assert compose.published_ports() == {"db": 5432, "api": 8000, "notebook": 8888}
+
+
+def test_no_docker_waits_longer_than_a_second_before_it_probes_the_database() -> None:
+    probe = yaml.safe_load(compose.FILE.read_text())["services"]["db"]["healthcheck"]
+
+    assert probe["interval"] == "800ms"
+    assert "start_period" not in probe  # since version 25, Docker probes every 5 seconds in it

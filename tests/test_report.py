@@ -62,6 +62,14 @@ def git(*words: str) -> str:
     return subprocess.run(["git", *words], cwd=CHECKOUT, capture_output=True, text=True, check=False).stdout
 
 
+def browser(path: Path, script: str) -> Path:
+    """Return a program that is called as a browser is, and knows the place of the PDF as $pdf."""
+    find_pdf = "for word; do case $word in --print-to-pdf=*) pdf=${word#*=};; esac; done"
+    path.write_text(f"#!/bin/sh\n{find_pdf}\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
 def words(page: BeautifulSoup, selector: str) -> str:
     return " ".join(element.get_text(" ", strip=True) for element in page.select(selector))
 
@@ -141,7 +149,7 @@ def test_a_pdf_of_an_earlier_report_does_not_stay_beside_a_new_one(
     monkeypatch.setattr(report, "BROWSERS", ("no-such-browser",))
     (notebooks / "02_bad.ipynb").unlink()
     (tmp_path / "report" / "notebooks").mkdir(parents=True)
-    for old in ("report.pdf", "notebooks/09_gone.ipynb"):
+    for old in ("report.html", "report.pdf", "notebooks/09_gone.ipynb"):
         (tmp_path / "report" / old).write_text("old")
 
     report.write_report(tmp_path / "report", notebooks)
@@ -153,13 +161,24 @@ def test_a_pdf_of_an_earlier_report_does_not_stay_beside_a_new_one(
     ]
 
 
+def test_notebooks_that_lie_beside_no_report_stay_and_are_answered_with_one_line(
+    tmp_path: Path, notebooks: Path, beefirst: Run
+) -> None:
+    before = {path: path.read_bytes() for path in notebooks.iterdir()}
+
+    result = beefirst("report", "--output", str(tmp_path))
+
+    assert result.stderr == f"beefirst: {notebooks} is no report's: name another folder with --output.\n"
+    assert {path: path.read_bytes() for path in notebooks.iterdir()} == before
+    assert not (tmp_path / "report.html").exists()
+
+
 def test_the_next_browser_prints_where_the_first_one_cannot(
     tmp_path: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    printer = tmp_path / "printer"
-    printer.write_text('#!/bin/sh\nfor word; do case $word in --print-to-pdf=*) echo %PDF >"${word#*=}";; esac; done\n')
-    printer.chmod(0o755)
-    monkeypatch.setattr(report, "BROWSERS", ("false", str(printer)))
+    breaks_off = browser(tmp_path / "breaks_off", 'echo %P >"$pdf"; exit 139')
+    prints = browser(tmp_path / "prints", 'echo %PDF >"$pdf"')
+    monkeypatch.setattr(report, "BROWSERS", (str(breaks_off), str(prints)))
     (notebooks / "02_bad.ipynb").unlink()
 
     report.write_report(tmp_path / "report", notebooks)
@@ -168,8 +187,23 @@ def test_the_next_browser_prints_where_the_first_one_cannot(
     assert f"{tmp_path / 'report' / 'report.pdf'}\n" in capsys.readouterr().out
 
 
-def test_a_signal_ends_it_and_leaves_nothing_behind() -> None:
+def test_a_browser_that_breaks_off_leaves_no_broken_pdf(
+    tmp_path: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(report, "BROWSERS", (str(browser(tmp_path / "breaks_off", 'echo %P >"$pdf"; exit 139')),))
+    (notebooks / "02_bad.ipynb").unlink()
+
+    report.write_report(tmp_path / "report", notebooks)
+
+    assert not (tmp_path / "report" / "report.pdf").exists()
+    assert "(no PDF: breaks_off could not print it)" in capsys.readouterr().out
+
+
+def test_a_signal_ends_it_and_leaves_nothing_behind_but_word_of_it() -> None:
     with make_folder() as folder:
+        (folder / "report").mkdir()
+        for old in ("report.html", "junit.xml"):
+            (folder / "report" / old).write_text("PASS")
         temporary = folder / "tmp"
         temporary.mkdir()
         temporary.chmod(0o777)
@@ -186,6 +220,20 @@ def test_a_signal_ends_it_and_leaves_nothing_behind() -> None:
 
         assert (process.returncode, errors) == (130, "")
         wait_until(lambda: [path.name for path in temporary.iterdir() if path.name.startswith("beefirst-")] == [])
+        assert "was interrupted" in (folder / "report" / "report.html").read_text()
+        assert not (folder / "report" / "junit.xml").exists()
+
+
+def test_a_signal_that_the_process_was_told_to_ignore_does_not_end_it() -> None:
+    with make_folder() as folder:
+        command = [sys.executable, "-m", "beefirst", "report", "--output", str(folder / "report")]
+        environment = clean_environment() | {"BEEFIRST_DATA": str(folder / "data")}
+        with subprocess.Popen(["nohup", *command], env=environment, stdout=subprocess.DEVNULL) as process:
+            wait_until(lambda: (folder / "report" / "report.html").exists(), 60)
+            process.send_signal(signal.SIGHUP)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(5)
+            process.send_signal(signal.SIGTERM)
 
 
 def test_without_a_browser_there_is_no_pdf_and_a_line_says_so(

@@ -115,6 +115,15 @@ def test_a_kernel_that_dies_is_a_fail(tmp_path: Path) -> None:
     assert "its kernel died" in run.record.sentence
 
 
+def test_a_kernel_that_never_lives_is_a_fail_that_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ipykernel_launcher.py").write_text("raise SystemExit('no kernel today')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    run = run_notebook(write_notebook(tmp_path, "1 + 1"))
+
+    assert "its kernel died: no kernel today" in run.record.sentence
+
+
 def test_an_interrupt_leaves_no_kernel(tmp_path: Path) -> None:
     path = write_notebook(tmp_path, "import time; time.sleep(600)")
     kernels: list[psutil.Process] = []

@@ -1,7 +1,6 @@
 """The API as a process: uvicorn on one port, with one line for each way that a start can fail."""
 
 import asyncio
-import gc
 import logging
 import signal
 import socket
@@ -22,8 +21,6 @@ log = logging.getLogger("beefirst.api")
 def serve_api(settings: Settings, seat: SeatSettings) -> None:
     """Serve the API until SIGTERM or SIGINT, then finish what is in flight and return.
 
-    Whatever the process has loaded by now is kept from the garbage collector, which is switched on if it was off.
-
     Args:
         settings: of the service.
         seat: where to listen, and at which address a browser reaches it.
@@ -34,8 +31,6 @@ def serve_api(settings: Settings, seat: SeatSettings) -> None:
     """
     configure_logging(settings.log_level, settings.log_format)
     app = create_app(settings)
-    gc.freeze()  # the application is there for good: no collection, and so no request, need look through it
-    gc.enable()
     with bind(*seat.listen(seat.api_port, in_container=8000), setting="API_PORT") as listener:
         config = uvicorn.Config(
             app,

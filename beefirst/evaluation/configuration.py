@@ -69,15 +69,15 @@ def defaults() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["setting", "default", "rule"])
 
 
-def refusals(cases: Sequence[tuple[str, str]]) -> pd.DataFrame:
+def refusals(cases: Sequence[tuple[str, object]]) -> pd.DataFrame:
     """Start an API for each value and return the line with which it refuses to run.
 
     Args:
         cases: names of settings with values outside their rules.
 
     Returns:
-        The columns setting, value, what the start says, result: `refused` where that is one line which names the
-        setting, its rule and the value; `TAKEN` where the start went on to look for its database.
+        The columns setting, value, what the start says, result: `refused` where it ended with status 1 and that is
+        one line which names the setting, its rule and the value; `TAKEN` where it went on to look for its database.
     """
     rows = []
     for name, given in cases:
@@ -85,13 +85,19 @@ def refusals(cases: Sequence[tuple[str, str]]) -> pd.DataFrame:
         setting: dict[str, Any] = {name: value}
         brief = {"STARTUP_TIMEOUT_SECONDS": 1, **setting}
         with RunningApi(NOTHING_LISTENS.format(password="unused"), **brief) as api:  # noqa: S106
-            with suppress(subprocess.TimeoutExpired):
-                api.wait_for_end(PATIENCE_SECONDS)
+            ended = _status(api)
             said = api.log().strip()
-        shown = value in said or "value is not shown" in said  # that of a URL may hold a password
-        refused = "\n" not in said and f"{name} must be" in said.replace("POOL_MIN_SIZE", name) and shown
+        shown = value in said or repr(value) in said or "value is not shown" in said  # a URL's may hold a password
+        named = "\n" not in said and f"{name} must be" in said.replace("POOL_MIN_SIZE", name)
+        refused = ended == 1 and named and shown
         rows.append((name, value, said.removeprefix("beefirst: "), "refused" if refused else "TAKEN"))
     return pd.DataFrame(rows, columns=["setting", "value", "what the start says", "result"])
+
+
+def _status(api: RunningApi) -> int | None:
+    with suppress(subprocess.TimeoutExpired):
+        return api.wait_for_end(PATIENCE_SECONDS)
+    return None
 
 
 def output_of_failing_start(password: str) -> str:

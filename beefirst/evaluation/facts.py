@@ -44,8 +44,11 @@ def _commit() -> str:
         return f"{commit} (with changes that are not committed)" if _git("status", "--porcelain") else commit
     except FileNotFoundError:
         return "not known: git is not installed"
-    except (OSError, subprocess.SubprocessError):
-        return NO_CHECKOUT
+    except subprocess.CalledProcessError as error:
+        said = str(error.stderr).strip().splitlines()
+        return NO_CHECKOUT if not said or "not a git repository" in said[0] else f"not known: git says {said[0]!r}"
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"not known: git does not answer ({type(error).__name__})"
 
 
 def _git(*words: str) -> str:

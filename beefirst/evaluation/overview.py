@@ -17,7 +17,7 @@ from IPython.display import display
 from beefirst.database.migrations import read_migrations
 from beefirst.evaluation.environment import PART_OF_A_RUN
 from beefirst.evaluation.looks import NOT_RUN_YET, Shown, table
-from beefirst.evaluation.records import NOT_FINISHED, Record, load_record
+from beefirst.evaluation.records import NOT_FINISHED, Record, load_record, own_folder
 from beefirst.evaluation.runner import run_notebook
 from beefirst.evaluation.service import RunningService, jupyterlab_url
 from beefirst.folders import CHECKOUT, MIGRATIONS, NOTEBOOKS
@@ -88,7 +88,7 @@ def notebooks(folder: Path | None = None) -> pd.DataFrame:
 def _row(path: Path) -> tuple[str, ...]:
     opening = "".join(json.loads(path.read_text())["cells"][0]["source"])
     criterion, duration = CRITERION.search(opening), DURATION.search(opening)
-    record = load_record(path.stem)
+    record = load_record(path.stem, own_folder() if path.stem == FIRST else None)
     return (
         path.name,
         opening.splitlines()[0].lstrip("# "),

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +22,7 @@ from beefirst.folders import NOTEBOOKS
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PDF_SECONDS = 120
+BEING_MADE = "<!doctype html><title>beefirst</title>This report is being made, or was interrupted: make it again."
 
 
 def write_report(folder: Path, notebooks: Path = NOTEBOOKS) -> None:
@@ -35,16 +36,14 @@ def write_report(folder: Path, notebooks: Path = NOTEBOOKS) -> None:
         notebooks: the folder of the notebooks.
 
     Raises:
-        ConfigurationError: the folder cannot be written, or there are no notebooks.
+        ConfigurationError: the folder cannot be written, holds notebooks of its own, or there are none to run.
         NotebooksFailedError: a notebook failed; the report is written all the same, and shows it.
     """
     paths = find_notebooks(notebooks)
     if not paths:
         raise ConfigurationError(f"There is no notebook in {notebooks}.")
     with _explain_unwritable_output():
-        (folder / "notebooks").mkdir(parents=True, exist_ok=True)
-        for old in (folder / "report.pdf", *(folder / "notebooks").glob("*.ipynb")):
-            old.unlink(missing_ok=True)
+        _begin(folder)
     sections, facts = _run_all(paths)
     with _explain_unwritable_output():
         for section in sections:
@@ -55,6 +54,20 @@ def write_report(folder: Path, notebooks: Path = NOTEBOOKS) -> None:
     failed = [section.path.stem for section in sections if not section.run.record.holds]
     if failed:
         raise NotebooksFailedError(f"{len(failed)} of {len(sections)} notebooks failed: {', '.join(failed)}.")
+
+
+def _begin(folder: Path) -> None:
+    """Take away what an earlier report left, and leave word of the one that is being made.
+
+    Only beside a report are notebooks known to be copies; anywhere else they may be the only ones.
+    """
+    notebooks, page = folder / "notebooks", folder / "report.html"
+    if notebooks.exists() and not page.exists():
+        raise ConfigurationError(f"{notebooks} is no report's: name another folder with --output.")
+    notebooks.mkdir(parents=True, exist_ok=True)
+    page.write_text(BEING_MADE)
+    for old in (folder / "report.pdf", folder / "junit.xml", *notebooks.glob("*.ipynb")):
+        old.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -101,6 +114,8 @@ def _print_with(browser: str, folder: Path) -> bool:
         # Chromium refuses root its sandbox; the page is our own and loads nothing.
         options += [f"--user-data-dir={profile}"] + ["--no-sandbox"] * (os.geteuid() == 0)
         command = [browser, *options, "--no-pdf-header-footer", f"--print-to-pdf={pdf}", page.as_uri()]
-        with suppress(OSError, subprocess.SubprocessError):
+        try:
             subprocess.run(command, capture_output=True, timeout=PDF_SECONDS, check=True)
+        except (OSError, subprocess.SubprocessError):
+            pdf.unlink(missing_ok=True)
     return pdf.exists()

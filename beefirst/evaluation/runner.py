@@ -1,6 +1,7 @@
 """Running notebooks one after another, each in a kernel of its own, and keeping what came of it."""
 
 import asyncio
+import atexit
 import os
 import re
 import time
@@ -15,7 +16,7 @@ from threading import Thread
 import nbformat
 from jupyter_core.utils import ensure_async
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode
 from traitlets.config import Config
 
@@ -63,7 +64,7 @@ def run_notebook(path: Path, environment: Mapping[str, str] | None = None, progr
     notebook, started = nbformat.read(path, as_version=4), time.monotonic()
     with TemporaryDirectory(prefix="beefirst-run-") as folder:
         own = {**(os.environ if environment is None else environment), PART_OF_A_RUN: "1", OWN_RECORD: folder}
-        error = _Execution(notebook, path.parent, own).wait(progress or (lambda *_: None))
+        error = _Execution(notebook, path.parent, own, Path(folder, "kernel.log")).wait(progress or (lambda *_: None))
         record, seconds = load_record(path.stem, Path(folder)), time.monotonic() - started
     if error or record is None or record.verdict == NOT_FINISHED:
         record = _stopped(path.stem, record, error or "it came to no verdict", seconds)
@@ -99,9 +100,9 @@ class _Execution:
 
     POLL_SECONDS = 0.1
 
-    def __init__(self, notebook: NotebookNode, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, notebook: NotebookNode, folder: Path, environment: Mapping[str, str], log: Path) -> None:
         self._total, self._done = sum(cell.cell_type == "code" and bool(cell.source) for cell in notebook.cells), 0
-        self._environment = environment
+        self._environment, self._log = environment, log
         self._client = NotebookClient(
             notebook,
             timeout=CELL_SECONDS,
@@ -137,8 +138,8 @@ class _Execution:
             self._result.set_result(f"{error.ename}: {ANSI.sub('', error.evalue)}".partition("\n")[0])
         except CellTimeoutError:
             self._result.set_result(f"a cell took longer than {CELL_SECONDS} s")
-        except DeadKernelError:
-            self._result.set_result("its kernel died")
+        except RuntimeError:  # how a kernel's death is told, also of one that never lived
+            self._result.set_result(": ".join(["its kernel died", *self._last_words()]))
         except asyncio.CancelledError:
             self._result.set_result("it was interrupted")
         except BaseException as error:
@@ -149,10 +150,15 @@ class _Execution:
     async def _execute(self) -> None:
         manager = self._client.create_kernel_manager()
         try:
-            await self._client.async_execute(env=self._environment, stdout=DEVNULL, stderr=DEVNULL)
-        finally:  # nbclient leaves a kernel behind whose start was interrupted
+            with self._log.open("wb") as log:  # a kernel's own chatter is for nobody, but for its last words
+                await self._client.async_execute(env=self._environment, stdout=DEVNULL, stderr=log)
+        finally:  # nbclient leaves a kernel behind whose start was interrupted, and its handler if it failed
+            atexit.unregister(self._client._cleanup_kernel)
             if await ensure_async(manager.is_alive()):
                 await ensure_async(manager.shutdown_kernel(now=True))
+
+    def _last_words(self) -> list[str]:
+        return self._log.read_text(errors="replace").split("\n")[-2:-1] if self._log.exists() else []
 
     def _count(self, **_: object) -> None:
         self._done += 1

@@ -155,7 +155,7 @@ class Stage:
         return self._post(replica, "/v1/activate", json={"code": code}, auth=credentials)
 
     def _post(self, replica: int, path: str, **content: Any) -> httpx.Response:
-        assert self._open_connection  # noqa: S101
+        self._require_open()
         return httpx.post(self.apis[replica].url + path, timeout=60, trust_env=False, **content)
 
     def lock(self, email: str, password: str, code: str) -> list[int]:
@@ -179,10 +179,13 @@ class Stage:
         states = self.rows(email)["state"]
         return str(states.iloc[0]) if len(states) else "none"
 
-    @property
-    def _open_connection(self) -> Connection[Any]:
+    def _require_open(self) -> None:
         if self._connection.closed:
             raise ProcessError("This stage is closed: run the cell that set it up again, and go on from there.")
+
+    @property
+    def _open_connection(self) -> Connection[Any]:
+        self._require_open()
         return self._connection
 
     def execute(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
