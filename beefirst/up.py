@@ -4,8 +4,9 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import combinations
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -45,6 +46,7 @@ def run(*, ephemeral: bool) -> None:
         )
     with _signals_as_exceptions(), ExitStack() as running:
         try:
+            _refuse_equal_ports(seat, ["api_port", "notebook_port"] + ["db_port"] * (not named))
             _refuse_taken_ports(seat)
             server = None if named else _start_server(seat, ephemeral)
             if server:
@@ -72,6 +74,14 @@ def _signals_as_exceptions() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _refuse_equal_ports(seat: SeatSettings, names: Sequence[str]) -> None:
+    for one, other in combinations(names, 2):
+        if getattr(seat, one) == getattr(seat, other):
+            raise ConfigurationError(
+                f"{one.upper()} and {other.upper()} are both {getattr(seat, one)}: set one of them to another port."
+            )
 
 
 def _refuse_taken_ports(seat: SeatSettings) -> None:

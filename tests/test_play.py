@@ -34,5 +34,5 @@ def test_whatever_is_possible_here_is_possible_for_the_service(name: str) -> Non
 
 
 def test_more_registrations_than_can_be_hashed_in_one_claims_life_are_answered_with_one_sentence() -> None:
-    with pytest.raises(ConfigurationError, match="registrations must be at most 5 times ttl_seconds: "):
+    with pytest.raises(ConfigurationError, match="at most 5 times ttl_seconds, which is 25, but is 500: "):
         choose(registrations=500, ttl_seconds=5)

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from jupyter_client import BlockingKernelClient
 
 from beefirst.evaluation.scratch import ScratchDatabase
 from beefirst.ports import bind, free_port
@@ -241,3 +242,34 @@ def test_a_folder_without_write_permission_gets_one_clear_line(up: Callable[...,
 
     assert str(closed) in line
     assert "choose another folder with BEEFIRST_DATA" in line
+
+
+@pytest.mark.parametrize(("one", "other"), [("API_PORT", "NOTEBOOK_PORT"), ("API_PORT", "DB_PORT")])
+def test_two_programs_on_one_port_are_answered_with_one_line(up: Callable[..., Up], one: str, other: str) -> None:
+    port = free_port()
+
+    assert refuse(up(**{one: port, other: port})) == (
+        f"beefirst: {one} and {other} are both {port}: set one of them to another port."
+    )
+
+
+def test_a_busy_kernel_is_stopped_without_a_word(up: Callable[..., Up]) -> None:
+    run = up(JUPYTER_TOKEN="token").wait_until_ready()
+    headers = {"Authorization": "token token"}
+    answer = httpx.post(f"{run.notebook_url}/api/kernels", json={"name": "python3"}, headers=headers, timeout=60)
+    [connection_file] = run.folder.glob(f"beefirst-jupyter-*/kernel-{answer.json()['id']}.json")
+    client = BlockingKernelClient(connection_file=str(connection_file))
+    client.load_connection_file()
+    client.start_channels()
+    client.wait_for_ready(60)
+    client.execute(f"open({str(run.folder / 'busy')!r}, 'w').close(); import time; time.sleep(600)")
+    wait_until((run.folder / "busy").exists)
+    said = run.output()
+
+    assert run.stop(signal.SIGINT) == 0
+    lines = run.output().removeprefix(said).split("\n")
+    assert [line for line in lines if line and "beefirst.api: stopped" not in line] == [
+        "Stopping JupyterLab, the API and PostgreSQL."
+    ]
+    client.stop_channels()
+    client.context.term()

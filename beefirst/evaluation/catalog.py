@@ -27,7 +27,7 @@ CONSTRAINTS = """
      ORDER BY contype DESC, conname
 """
 HISTORY = """
-    SELECT name, left(sha256, 12) AS sha256, applied_at::timestamptz(0) AS applied_at,
+    SELECT name, left(sha256, 12) AS sha256, date_trunc('second', applied_at) AS applied_at,
            round(milliseconds::numeric, 1) AS ms
       FROM schema_migrations
      ORDER BY version

@@ -186,6 +186,6 @@ def guesses_in_a_day(rows: pd.DataFrame, limit: int) -> Chart:
     axes.text(23.8, limit * 0.97, f"limit {limit}", color=RED, ha="right", va="top")
     axes.set_xlim(0, 24)
     axes.set_xticks(range(0, 25, 3))
-    axes.set_ylim(0, limit * 1.15)
+    axes.set_ylim(0, max(limit, total) * 1.15)
     axes.set_ylabel("guesses judged")
     return Chart(figure, finding)

@@ -143,7 +143,10 @@ def summarise(records: Sequence[Record]) -> str:
     """Say in a line how many notebooks hold, how long they took, and what failed in the others."""
     failed = [f"{record.notebook}: {record.sentence}" for record in records if not record.holds]
     seconds = sum(record.seconds for record in records)
-    return "; ".join([f"{len(records) - len(failed)} of {len(records)} hold, in {seconds:.0f} s", *failed])
+    hidden = sum(check.result == "NOT SHOWN HERE" for record in records for check in record.checks)
+    hold = f"{len(records) - len(failed)} of {len(records)} hold"
+    hold += f" ({hidden} of their checks cannot be shown here)" if hidden else ""
+    return "; ".join([f"{hold}, in {seconds:.0f} s", *failed])
 
 
 def _expected_seconds(path: Path) -> int:

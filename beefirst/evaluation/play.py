@@ -6,11 +6,7 @@ from beefirst.errors import ConfigurationError
 
 LIMITS = {
     "ttl_seconds": (5, 3600, "a claim must outlive the cells that use it"),
-    "max_attempts": (
-        2,
-        6,
-        "the service takes 1 to 10; here all must fit into a short TTL, and one comes first",
-    ),
+    "max_attempts": (2, 4, "the service takes 1 to 10, but from 5 on an address allows 100 guesses a day"),
     "bcrypt_cost": (10, 13, "the service takes 10 to 16, and each step up doubles the time of every cell"),
     "replicas": (2, 16, "each is a process"),
     "registrations": (2, 500, "all of them are sent at once"),
@@ -39,8 +35,10 @@ def choose(**values: int) -> SimpleNamespace:
         least, most, why = LIMITS[name]
         if type(value) is not int or not least <= value <= most:
             raise ConfigurationError(f"{name} must be a whole number from {least} to {most}, but is {value!r}: {why}.")
-    if values.get("registrations", 0) > HASHES_PER_SECOND * values.get("ttl_seconds", 3600):
+    most = HASHES_PER_SECOND * values.get("ttl_seconds", 3600)
+    if values.get("registrations", 0) > most:
         raise ConfigurationError(
-            f"registrations must be at most {HASHES_PER_SECOND} times ttl_seconds: all are hashed in one claim's life."
+            f"registrations must be at most {HASHES_PER_SECOND} times ttl_seconds, which is {most}, but is "
+            f"{values['registrations']}: all are hashed in one claim's life."
         )
     return SimpleNamespace(**values)

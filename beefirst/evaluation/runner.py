@@ -152,8 +152,10 @@ class _Execution:
         try:
             with self._log.open("wb") as log:  # a kernel's own chatter is for nobody, but for its last words
                 await self._client.async_execute(env=self._environment, stdout=DEVNULL, stderr=log)
-        finally:  # nbclient leaves a kernel behind whose start was interrupted, and its handler if it failed
+        finally:  # nbclient leaves things behind where a start failed or was interrupted
             atexit.unregister(self._client._cleanup_kernel)
+            if self._client.kc:
+                self._client.kc.stop_channels()
             if await ensure_async(manager.is_alive()):
                 await ensure_async(manager.shutdown_kernel(now=True))
 

@@ -45,13 +45,17 @@ IN_TIME_SECONDS = 2
 """Less than this of a claim's life is too little for the next step."""
 
 
+MOST_LINES = 8
+"""How many lines the evidence of a check that failed may have; most experiments have no more."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What an experiment showed.
 
     Attributes:
         holds: whether all of it is as it should be.
-        summary: what was seen, in a few words; all of it, line by line, where it is not as it should be.
+        summary: what was seen, in a few words; where it is not as it should be, its first lines.
         rows: what was seen, line by line.
     """
 
@@ -61,8 +65,13 @@ class Evidence:
 
     def __post_init__(self) -> None:
         if not self.holds:
-            lines = "; ".join(", ".join(map(str, row)) for row in self.rows.itertuples(index=False))
-            object.__setattr__(self, "summary", f"not as promised: {lines}")
+            lines = [", ".join(map(_brief, row)) for row in self.rows.itertuples(index=False)]
+            more = [f"and {len(lines) - MOST_LINES} more lines in the table above"] * (len(lines) > MOST_LINES)
+            object.__setattr__(self, "summary", "not as promised: " + "; ".join([*lines[:MOST_LINES], *more]))
+
+
+def _brief(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 class Stage:

@@ -1,14 +1,17 @@
 """Jupyter's server with the traits that beefirst gives it; importing this imports JupyterLab."""
 
 import logging
+import os
 import signal
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from jupyter_server.auth.identity import PasswordIdentityProvider
 from jupyter_server.serverapp import ServerApp
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from tornado.httputil import HTTPServerRequest
 from tornado.routing import Matcher, Rule
 from tornado.web import RequestHandler
@@ -37,9 +40,15 @@ def run(place: Place, link: str) -> None:
     server.web_app.default_router.rules.insert(0, Rule(_ForeignHost(place.hosts), _Refusal))
     for number in (signal.SIGTERM, signal.SIGINT):
         # Not in the handler itself: it may interrupt the very loop whose handlers `stop` takes away.
-        signal.signal(number, lambda *_: server.io_loop.add_callback_from_signal(server.stop))
+        signal.signal(number, lambda *_: server.io_loop.add_callback_from_signal(_stop, server))
     server.io_loop.add_callback(print, f"JupyterLab is at {link}", flush=True)
     server.start()
+
+
+def _stop(server: ServerApp) -> None:
+    kernels: Any = server.kernel_manager
+    kernels.complaints.hush()
+    server.stop()
 
 
 def _traits(place: Place) -> Config:
@@ -61,6 +70,7 @@ def _traits(place: Place) -> Config:
                 "allow_remote_access": any(_is_far_address(host) for host in place.hosts),
                 "local_hostnames": sorted(place.hosts),
                 "identity_provider_class": _Identity,
+                "kernel_manager_class": _Kernels,
                 "cookie_secret_file": str(state / "cookie_secret"),
             },
             "IdentityProvider": {"token": place.token},
@@ -94,6 +104,35 @@ class _Identity(PasswordIdentityProvider):
 
     def validate_security(self, app: Any, ssl_options: Any = None) -> None:
         pass
+
+
+class _Complaints:
+    """What kernels write to standard error, shown until they are told to end: one that is busy then has tracebacks."""
+
+    def __init__(self) -> None:
+        self._hushed = False
+        self._source, self.sink = os.pipe()
+        Thread(target=self._pass_on, daemon=True).start()
+
+    def hush(self) -> None:
+        self._hushed = True
+
+    def _pass_on(self) -> None:
+        while written := os.read(self._source, 65536):
+            if not self._hushed:
+                os.write(2, written)
+
+
+class _Kernels(AsyncMappingKernelManager):
+    """Jupyter's own, with an eye on what kernels complain of."""
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)  # type: ignore[no-untyped-call]
+        self.complaints = _Complaints()
+
+    async def start_kernel(self, **options: Any) -> str:  # type: ignore[override]  # as the class above does
+        kernel: str = await super().start_kernel(**options, stderr=self.complaints.sink)
+        return kernel
 
 
 class _ForeignHost(Matcher):

@@ -49,7 +49,9 @@ def together(stage: Stage) -> Evidence:
         rows.append((what, seen, f"{status}, {counted} counted", stage.state(email)))
     frame = pd.DataFrame(rows, columns=["attempt", "seen", "expected", "state"])
     holds = bool((frame["seen"] == frame["expected"]).all()) and list(frame["state"]) == ["CLAIMED"] * 4 + ["ACTIVE"]
-    return Evidence(holds, "only both together activate, and only a wrong code counts as an attempt", frame)
+    return Evidence(
+        holds, "only both together activate, and only a wrong code under the right password counts as an attempt", frame
+    )
 
 
 def dormant_password(stage: Stage) -> Evidence:
