@@ -43,9 +43,9 @@ def end_with_parent(number: signal.Signals) -> Callable[[], None] | None:
 
 
 def stop_signals() -> list[signal.Signals]:
-    """Return the signals that ask to stop: SIGINT, SIGTERM, SIGHUP, but those that, as under nohup, are ignored."""
-    asking = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    return [number for number in asking if signal.getsignal(number) is not signal.SIG_IGN]
+    """Return the signals that ask to stop: SIGINT, SIGTERM, and SIGHUP unless it is ignored, as under nohup."""
+    hung_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGINT, signal.SIGTERM, *hung_up]
 
 
 def interrupt_once() -> None:

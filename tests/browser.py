@@ -35,6 +35,9 @@ FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost",
 ]
 
+NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
+"""Chromium asks anew where a container that starts beside a test has given the machine another network."""
+
 BOTTOM = "it => it.offsetTop + it.scrollHeight"
 REMEMBER_POP_UPS = """selectors => {
     window.popUps = [];
@@ -90,7 +93,7 @@ class Tab:
     def _listen(self, message: ConsoleMessage) -> None:
         line = f"console {message.type}: {message.text} ({message.location.get('url', '')})"
         is_expected = self._expected is not None and self._expected.search(line)
-        if message.type in ("error", "warning", "assert") and not is_expected:
+        if message.type in ("error", "warning", "assert") and not is_expected and NETWORK_CHANGED not in line:
             self._said.append(line)
 
     def _dismiss(self, dialog: Any) -> None:

@@ -261,7 +261,7 @@ def test_a_probe_is_answered_in_time_by_a_database_that_hangs(api: RunningApi, d
         ).fetchone()
 
     assert statuses == {503}
-    assert seconds < 2
+    assert seconds < 5  # one after the other they would take 20
     assert waiting == (1,), "twenty probes ask the database once"
     assert wait_until(lambda: api.get("/health/ready").status_code == 200) < 10
 
