@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,11 +110,11 @@ class Stack:
     def is_ready(self) -> bool:
         return answers(f"{self.api_url}/health/ready")
 
-    def container(self, service: str) -> dict[str, object]:
+    def container(self, service: str) -> dict[str, Any]:
         """Return what the engine says of a service's container."""
         name = self.run("ps", "--quiet", service).stdout.strip()
         found = subprocess.run(["docker", "inspect", name], capture_output=True, check=True, timeout=60)
-        inspected: dict[str, object] = json.loads(found.stdout)[0]
+        inspected: dict[str, Any] = json.loads(found.stdout)[0]
         return inspected
 
     def image(self, service: str) -> str:

@@ -45,5 +45,5 @@ def test_the_ports_are_those_that_the_specification_names() -> None:
 def test_no_docker_waits_longer_than_a_second_before_it_probes_the_database() -> None:
     probe = yaml.safe_load(compose.FILE.read_text())["services"]["db"]["healthcheck"]
 
-    assert probe["interval"] == "800ms"
+    assert float(probe["interval"].removesuffix("ms")) < 1000
     assert "start_period" not in probe  # since version 25, Docker probes every 5 seconds in it
