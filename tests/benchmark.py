@@ -140,8 +140,10 @@ def compose(rounds: int) -> None:
                 everything.append(max(times))
                 story += _compose(f"{project}story", number, theirs, volumes, image=f"{project}-api")
         finally:
-            _docker("volume", "rm", *_docker("volume", "ls", "--quiet", "--filter", f"name={project}").split())
-            _docker("image", "rm", f"{project}-api", f"{project}-notebook")
+            for volume in _docker("volume", "ls", "--quiet", "--filter", f"name=^{project}(story)?-").split():
+                _docker("volume", "rm", volume)
+            for image in _docker("image", "ls", "--quiet", "--filter", f"reference={project}-*").split():
+                _docker("image", "rm", image)
     show("the story's compose file, to API ready", story)
     show("docker compose up, to API ready", api, ("the story's", statistics.median(story)))
     show("docker compose up, until all three ports answer", everything, ("the goal of 7 s", 7.0))
