@@ -1,6 +1,7 @@
 """Child processes that end with their parent, become ready within a time limit, and leave nothing behind."""
 
 import ctypes
+import math
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from beefirst.errors import ProcessError
 
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.01
+CLEAN_UP_SECONDS = 30.0
 
 
 def end_with_parent(number: signal.Signals) -> Callable[[], None] | None:
@@ -49,12 +51,15 @@ def stop_signals() -> list[signal.Signals]:
 
 
 def interrupt_once() -> None:
-    """Let the first signal that asks to stop raise KeyboardInterrupt; those after it must not disturb the clean-up."""
+    """Let a signal that asks to stop raise KeyboardInterrupt; those soon after it must not disturb the clean-up."""
+    last = -math.inf
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        for each in stop_signals():
-            signal.signal(each, signal.SIG_IGN)
-        signal.default_int_handler(number, frame)
+        nonlocal last
+        # Not ignored for ever: Python loses an exception that is raised in a finalizer.
+        if time.monotonic() - last > CLEAN_UP_SECONDS:
+            last = time.monotonic()
+            signal.default_int_handler(number, frame)
 
     for number in stop_signals():
         signal.signal(number, interrupt)

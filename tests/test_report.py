@@ -264,3 +264,15 @@ def test_the_database_that_is_named_and_does_not_answer_is_answered_with_one_lin
     assert result.returncode == 1
     assert "does not answer (Connection refused): bring it up with" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_report_that_cannot_begin_leaves_the_last_one_as_it_was(tmp_path: Path, beefirst: Run) -> None:
+    old = [tmp_path / "report" / name for name in ("report.html", "report.pdf", "junit.xml", "notebooks/01_old.ipynb")]
+    (tmp_path / "report" / "notebooks").mkdir(parents=True)
+    for path in old:
+        path.write_text("old")
+
+    result = beefirst("report", DATABASE_URL="postgresql://beefirst:beefirst@127.0.0.1:1/beefirst")
+
+    assert result.returncode == 1
+    assert [path.read_text() for path in old] == ["old"] * len(old)

@@ -121,7 +121,18 @@ def test_a_kernel_that_never_lives_is_a_fail_that_says_why(tmp_path: Path, monke
 
     run = run_notebook(write_notebook(tmp_path, "1 + 1"))
 
-    assert "its kernel died: no kernel today" in run.record.sentence
+    assert "its kernel died; the last that it wrote was: no kernel today" in run.record.sentence
+
+
+def test_a_kernel_that_is_slow_to_start_is_not_called_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ipykernel_launcher.py").write_text("import time; time.sleep(600)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(runner, "START_SECONDS", 1)
+
+    run = run_notebook(write_notebook(tmp_path, "1 + 1"))
+
+    assert "Kernel didn't respond in 1 seconds" in run.record.sentence
+    assert "died" not in run.record.sentence
 
 
 def test_an_interrupt_leaves_no_kernel(tmp_path: Path) -> None:

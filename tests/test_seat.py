@@ -280,6 +280,23 @@ def test_a_kernel_starts_without_a_word_in_the_log(container: Seat, kernel: str)
     assert "a-password-that-no-log-may-show" not in log
 
 
+def test_a_kernel_goes_on_when_nobody_reads_what_it_complains_of() -> None:
+    complain = "import os; from beefirst.seat.server import _Complaints; sink = _Complaints().sink; "
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", complain + "[os.write(sink, bytes(65536)) for _ in range(4)]"],
+            stderr=write,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(write)
+
+    assert done.returncode == 0
+
+
 def test_the_only_kernel_on_offer_is_python3(seat: Seat) -> None:
     answer = seat.get("/api/kernelspecs", Authorization=f"token {TOKEN}").json()
 

@@ -161,7 +161,25 @@ def test_a_notebook_that_stops_before_its_first_check_has_no_verdict_of_an_earli
 def test_evidence_of_what_does_not_hold_claims_nothing() -> None:
     evidence = Evidence(False, "all is well", pd.DataFrame([("door", "open", "shut")]))
 
-    assert evidence.summary == "not as promised: door, open, shut"
+    assert evidence.summary == "not as promised (all is well): door, open, shut"
+
+
+def test_evidence_of_much_that_does_not_hold_is_brief_and_begins_with_what_does_not() -> None:
+    rows = [(f"door {number}", "open" if number > 20 else "shut", "shut") for number in range(30)]
+
+    summary = Evidence(False, "30 doors", pd.DataFrame(rows, columns=["what", "seen", "expected"])).summary
+
+    assert summary.startswith("not as promised (30 doors): door 21, open, shut; door 22")
+    assert summary.endswith("door 28, open, shut; and 1 more lines")
+
+
+def test_evidence_without_expectations_shows_how_it_begins_and_what_it_came_to() -> None:
+    rows = [(hour, 3.04 * hour) for hour in range(12)]
+
+    summary = Evidence(False, "36 guesses", pd.DataFrame(rows, columns=["hour", "guesses"])).summary
+
+    assert summary.startswith("not as promised (36 guesses): 0, 0; 1, 3.04; 2, 6.08")
+    assert summary.endswith("and 4 more lines")
 
 
 def test_a_notebook_does_not_begin_while_the_api_that_is_named_is_down(monkeypatch: pytest.MonkeyPatch) -> None:

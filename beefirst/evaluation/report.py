@@ -42,9 +42,13 @@ def write_report(folder: Path, notebooks: Path = NOTEBOOKS) -> None:
     paths = find_notebooks(notebooks)
     if not paths:
         raise ConfigurationError(f"There is no notebook in {notebooks}.")
-    with _explain_unwritable_output():
-        _begin(folder)
-    sections, facts = _run_all(paths)
+    _refuse_foreign(folder)
+    with ExitStack() as resources:
+        url = configured_url() or resources.enter_context(EmbeddedServer.start_ephemeral()).url
+        facts = gather_facts(url)
+        with _explain_unwritable_output():  # not before all is there that a report takes: the old one is lost by it
+            _begin(folder)
+        sections = _run_all(paths, {**os.environ, "DATABASE_URL": url})
     with _explain_unwritable_output():
         for section in sections:
             nbformat.write(section.run.executed, folder / "notebooks" / section.path.name)
@@ -56,16 +60,19 @@ def write_report(folder: Path, notebooks: Path = NOTEBOOKS) -> None:
         raise NotebooksFailedError(f"{len(failed)} of {len(sections)} notebooks failed: {', '.join(failed)}.")
 
 
-def _begin(folder: Path) -> None:
-    """Take away what an earlier report left, and leave word of the one that is being made.
-
-    Only beside a report are notebooks known to be copies; anywhere else they may be the only ones.
-    """
-    notebooks, page = folder / "notebooks", folder / "report.html"
-    if notebooks.exists() and not page.exists():
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse notebooks that lie beside no report: beside one they are known to be copies, else they may be all."""
+    notebooks = folder / "notebooks"
+    if any(notebooks.glob("*.ipynb")) and not (folder / "report.html").exists():
         raise ConfigurationError(f"{notebooks} is no report's: name another folder with --output.")
-    notebooks.mkdir(parents=True, exist_ok=True)
-    page.write_text(BEING_MADE)
+
+
+def _begin(folder: Path) -> None:
+    """Take away what an earlier report left, and leave word of the one that is being made."""
+    notebooks = folder / "notebooks"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.html").write_text(BEING_MADE)
+    notebooks.mkdir(exist_ok=True)
     for old in (folder / "report.pdf", folder / "junit.xml", *notebooks.glob("*.ipynb")):
         old.unlink(missing_ok=True)
 
@@ -80,14 +87,10 @@ def _explain_unwritable_output() -> Iterator[None]:
         ) from None
 
 
-def _run_all(paths: list[Path]) -> tuple[list[Section], list[tuple[str, str]]]:
-    with ExitStack() as resources:
-        url = configured_url() or resources.enter_context(EmbeddedServer.start_ephemeral()).url
-        environment = {**os.environ, "DATABASE_URL": url}
-        facts = gather_facts(url)
-        # The first one tells what the others found.
-        last_to_first = [_run(path, environment) for path in (*paths[1:], paths[0])]
-    return [last_to_first[-1], *last_to_first[:-1]], facts
+def _run_all(paths: list[Path], environment: Mapping[str, str]) -> list[Section]:
+    # The first one tells what the others found.
+    last_to_first = [_run(path, environment) for path in (*paths[1:], paths[0])]
+    return [last_to_first[-1], *last_to_first[:-1]]
 
 
 def _run(path: Path, environment: Mapping[str, str]) -> Section:

@@ -26,6 +26,7 @@ from beefirst.evaluation.records import NOT_FINISHED, Check, Record, load_record
 from beefirst.evaluation.verdicts import NOT_RUN, summarise
 
 CELL_SECONDS = 300
+START_SECONDS = 60
 """How long one cell may take."""
 
 END_SECONDS = 30
@@ -106,6 +107,7 @@ class _Execution:
         self._client = NotebookClient(
             notebook,
             timeout=CELL_SECONDS,
+            startup_timeout=START_SECONDS,
             kernel_name="python3",
             resources={"metadata": {"path": str(folder)}},
             on_cell_executed=self._count,
@@ -138,8 +140,8 @@ class _Execution:
             self._result.set_result(f"{error.ename}: {ANSI.sub('', error.evalue)}".partition("\n")[0])
         except CellTimeoutError:
             self._result.set_result(f"a cell took longer than {CELL_SECONDS} s")
-        except RuntimeError:  # how a kernel's death is told, also of one that never lived
-            self._result.set_result(": ".join(["its kernel died", *self._last_words()]))
+        except RuntimeError as error:  # how nbclient tells of a kernel's death, also of one that never lived
+            self._result.set_result(self._what_became_of_the_kernel(str(error)))
         except asyncio.CancelledError:
             self._result.set_result("it was interrupted")
         except BaseException as error:
@@ -159,8 +161,11 @@ class _Execution:
             if await ensure_async(manager.is_alive()):
                 await ensure_async(manager.shutdown_kernel(now=True))
 
-    def _last_words(self) -> list[str]:
-        return self._log.read_text(errors="replace").split("\n")[-2:-1] if self._log.exists() else []
+    def _what_became_of_the_kernel(self, error: str) -> str:
+        if "died" not in error:  # one that was slow to start, and was ended for it
+            return error.partition("\n")[0]
+        written = self._log.read_text(errors="replace").split("\n") if self._log.exists() else []
+        return "; the last that it wrote was: ".join(["its kernel died", *written[-2:-1]])
 
     def _count(self, **_: object) -> None:
         self._done += 1

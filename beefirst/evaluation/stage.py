@@ -55,7 +55,7 @@ class Evidence:
 
     Attributes:
         holds: whether all of it is as it should be.
-        summary: what was seen, in a few words; where it is not as it should be, its first lines.
+        summary: what was seen, in a few words; where it is not as it should be, with the lines that are not.
         rows: what was seen, line by line.
     """
 
@@ -65,13 +65,22 @@ class Evidence:
 
     def __post_init__(self) -> None:
         if not self.holds:
-            lines = [", ".join(map(_brief, row)) for row in self.rows.itertuples(index=False)]
-            more = [f"and {len(lines) - MOST_LINES} more lines in the table above"] * (len(lines) > MOST_LINES)
-            object.__setattr__(self, "summary", "not as promised: " + "; ".join([*lines[:MOST_LINES], *more]))
+            lines = [", ".join(map(_brief, row)) for row in self._unexpected().itertuples(index=False)]
+            more = [f"and {len(lines) - MOST_LINES} more lines"] * (len(lines) > MOST_LINES)
+            listed = "; ".join([*lines[:MOST_LINES], *more])
+            object.__setattr__(self, "summary", f"not as promised ({self.summary}): {listed}")
+
+    def _unexpected(self) -> pd.DataFrame:
+        """Return the rows that do not show what they were expected to; all where none says what that is."""
+        if "expected" not in self.rows:
+            return self.rows
+        seen = self.rows.drop(columns="expected")
+        unexpected = self.rows[seen.ne(self.rows["expected"], axis="index").all(axis="columns")]
+        return self.rows if unexpected.empty else unexpected
 
 
 def _brief(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 class Stage:

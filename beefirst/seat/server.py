@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -120,7 +121,8 @@ class _Complaints:
     def _pass_on(self) -> None:
         while written := os.read(self._source, 65536):
             if not self._hushed:
-                os.write(2, written)
+                with suppress(OSError):  # with nobody to read them, kernels must not wait for that
+                    os.write(2, written)
 
 
 class _Kernels(AsyncMappingKernelManager):

@@ -1,0 +1,35 @@
+"""Signals that ask to stop."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from beefirst import processes
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_second_signal_does_not_disturb_what_the_first_began() -> None:
+    processes.interrupt_once()
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_that_python_lost_can_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "CLEAN_UP_SECONDS", 0.0)
+    processes.interrupt_once()
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
