@@ -1,10 +1,13 @@
 """The other commands of `python -m beefirst`."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from beefirst.evaluation.environment import clean_environment
 from beefirst.evaluation.scratch import ScratchDatabase
 from beefirst.folders import MIGRATIONS, NOTEBOOKS
 from beefirst.ports import free_port
@@ -104,3 +107,14 @@ def test_a_throw_away_database_and_a_named_one_are_not_taken_together(beefirst: 
 
     assert result.returncode == 1
     assert "unset it, or leave --ephemeral out" in result.stderr
+
+
+def test_the_garbage_that_requests_make_is_collected() -> None:
+    code = (
+        "import gc, beefirst.api.server as server; from beefirst.cli import main; "
+        "server.serve_api = lambda *_: print(gc.isenabled(), gc.get_freeze_count() > 10_000); main(['api'])"
+    )
+
+    result = subprocess.run([sys.executable, "-c", code], env=clean_environment(), capture_output=True, timeout=60)
+
+    assert result.stdout == b"True True\n"
