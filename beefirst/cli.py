@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from beefirst.errors import BeefirstError
+from beefirst.errors import BeefirstError, RefusedError
 from beefirst.settings import SeatSettings, Settings
 
 EPILOG = "Settings come from the environment and from .env in the current folder; the README lists them."
+
+ELSEWHERE = "run the command in the service notebook, with `docker compose exec notebook python -m beefirst …`"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,8 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], None] = options.command
     try:
         command(options)
+    except RefusedError:
+        return 1
     except BeefirstError as error:
         print(f"beefirst: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("beefirst."):
+            raise
+        print(f"beefirst: This image holds the API alone: {ELSEWHERE}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

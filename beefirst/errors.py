@@ -37,6 +37,10 @@ class ProcessError(BeefirstError):
     """A process that beefirst started ended, or did not become ready, before its time limit."""
 
 
+class RefusedError(ProcessError):
+    """A command of beefirst's own, on the same standard error, ended with status 1 after its line: none follows it."""
+
+
 class AddressRefusedError(BeefirstError, ValueError):
     """An e-mail address is none, or one that cannot be stored in its one spelling."""
 

@@ -20,6 +20,7 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
         AddressTakenError: another program listens there.
         ConfigurationError: the address is not one of this machine's, or the port is not allowed to this user.
     """
+    refuse_unknown(host)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with ExitStack() as unless_bound:
@@ -30,6 +31,17 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
     except OSError as error:
         raise _explain(error, host, port, setting) from None
     return listener
+
+
+def refuse_unknown(host: str) -> None:
+    """Raise ConfigurationError where a BIND_ADDRESS is neither an address nor a name that leads to one."""
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError):  # the latter of a name that could be none
+        raise ConfigurationError(
+            f"BIND_ADDRESS is {host}, which is no address and leads to none: "
+            "set it to one of this machine's, as 127.0.0.1."
+        ) from None
 
 
 def refuse_taken(host: str, port: int, setting: str) -> None:

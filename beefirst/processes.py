@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from beefirst.errors import ProcessError
+from beefirst.errors import ProcessError, RefusedError
 
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.01
@@ -75,6 +75,7 @@ class Service:
         url: answers with 200 once the process is ready.
         folder: the working directory, where the process looks for `.env`.
         log: takes what the process writes; this process's own output where left out.
+        errors_only: leave out what it writes to standard output.
     """
 
     def __init__(
@@ -85,22 +86,27 @@ class Service:
         url: str,
         folder: Path,
         log: IO[bytes] | None = None,
+        *,
+        errors_only: bool = False,
     ) -> None:
         self.name = name
         self.url = url
+        self._is_shown = log is None
         self.process = subprocess.Popen(
             [sys.executable, "-m", "beefirst", *command],
             env=dict(environment),
             cwd=folder,
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=subprocess.DEVNULL if errors_only else log,
             stderr=log and subprocess.STDOUT,
             start_new_session=True,  # a terminal's Ctrl-C is for the parent, which stops its children in order
             preexec_fn=end_with_parent(signal.SIGTERM),
         )
 
     def check_alive(self) -> None:
-        """Raise ProcessError if the process has ended."""
+        """Raise ProcessError if the process has ended; RefusedError if it has shown why it refused to start."""
+        if self.process.poll() == 1 and self._is_shown:
+            raise RefusedError(f"{self.name} refused to start.")
         if self.process.poll() is not None:
             raise ProcessError(f"{self.name} ended with status {self.process.returncode}.")
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.headerregistry import Address
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError
@@ -15,6 +15,9 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from beefirst.errors import ConfigurationError
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LogFormat = Literal["text", "json"]
 
 DATABASE_URL_RULE = "a PostgreSQL URL such as postgresql://user:password@host:5432/name"
 MAIL_URL_RULE = "console:, or an SMTP server such as smtp://user:password@host:587 or smtps://host"
@@ -107,12 +110,10 @@ def _is_sender(address: str) -> str:
     return address
 
 
-def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else value
-
-
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
+def _in_any_case(*choices: str) -> BeforeValidator:
+    """Return what takes a choice however it is spelled; anything else stays as it is, for the message to quote."""
+    spelled = {choice.lower(): choice for choice in choices}
+    return BeforeValidator(lambda value: spelled.get(value.lower(), value) if isinstance(value, str) else value)
 
 
 class _Environment(BaseSettings):
@@ -161,8 +162,8 @@ class Settings(_Environment):
     sweep_interval_seconds: float = Field(1, gt=0, le=3600, allow_inf_nan=False)
     mail_url: Annotated[MailUrl, AfterValidator(_is_mail_url)] = Field(MailUrl("console:"), description=MAIL_URL_RULE)
     mail_from: Annotated[str, AfterValidator(_is_sender)] = Field("beefirst@localhost", description=MAIL_FROM_RULE)
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = "INFO"
-    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
+    log_level: Annotated[LogLevel, _in_any_case(*get_args(LogLevel))] = "INFO"
+    log_format: Annotated[LogFormat, _in_any_case(*get_args(LogFormat))] = "text"
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:

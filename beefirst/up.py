@@ -106,7 +106,8 @@ def _start_services(running: ExitStack, seat: SeatSettings, url: DatabaseUrl, to
         "JUPYTER_TOKEN": token,
     }
     services = [
-        Service("JupyterLab", ["notebooks"], environment, probe, Path.cwd()),
+        # It would print its link before the rest is ready.
+        Service("JupyterLab", ["notebooks"], environment, probe, Path.cwd(), errors_only=True),
         Service("The API", ["api"], environment, f"{api_url}/health/ready", Path.cwd()),
     ]
     for service in services:

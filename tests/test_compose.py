@@ -99,6 +99,15 @@ def test_an_account_comes_to_be_by_hand(stack: Stack) -> None:
     assert (registered.status_code, activated.status_code) == (202, 200)
 
 
+@pytest.mark.parametrize("command", ["up", "notebooks", "report"])
+def test_a_command_that_the_api_image_does_not_hold_is_answered_with_one_line(stack: Stack, command: str) -> None:
+    result = stack.run("exec", "-T", "api", "python", "-m", "beefirst", command, check=False)
+
+    assert result.returncode == 1
+    assert result.stderr.startswith("beefirst: This image holds the API alone: run the command in the service notebook")
+    assert result.stderr.count("\n") == 1
+
+
 def test_a_reset_puts_the_readers_notebooks_back(stack: Stack) -> None:
     assert "as they were shipped" in stack.shell("docker compose exec notebook python -m beefirst notebooks --reset")
 

@@ -12,6 +12,7 @@ from bs4 import BeautifulSoup
 
 from beefirst.evaluation import report
 from beefirst.evaluation.environment import clean_environment
+from beefirst.evaluation.records import NOT_FINISHED, make_record, save_record
 from beefirst.folders import CHECKOUT
 from tests.conftest import Run, wait_until
 from tests.test_notebooks import write_notebook
@@ -171,6 +172,27 @@ def test_notebooks_that_lie_beside_no_report_stay_and_are_answered_with_one_line
     assert result.stderr == f"beefirst: {notebooks} is no report's: name another folder with --output.\n"
     assert {path: path.read_bytes() for path in notebooks.iterdir()} == before
     assert not (tmp_path / "report.html").exists()
+
+
+def test_it_keeps_its_records_apart_from_those_of_the_reader(
+    tmp_path: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "BROWSERS", ())
+    (notebooks / "02_bad.ipynb").unlink()
+    records = tmp_path / "data" / "verdicts"
+    save_record(make_record("01_good", NOT_FINISHED, "a reader is at it", 0, []), records)
+    code = """
+from beefirst.evaluation.records import load_record
+from beefirst.evaluation.verdicts import Verdict
+found = load_record("01_good").verdict
+verdict = Verdict("00_first", {"C.1": "It reads what this report found"})
+verdict.check("C.1", found.startswith("PASS"), found)"""
+    write_notebook(notebooks, code, "verdict.conclude()", name="00_first.ipynb")
+
+    report.write_report(tmp_path / "report", notebooks)
+
+    assert [path.name for path in records.iterdir()] == ["01_good.json"]
+    assert "a reader is at it" in (records / "01_good.json").read_text()
 
 
 def test_the_next_browser_prints_where_the_first_one_cannot(

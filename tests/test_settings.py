@@ -77,7 +77,7 @@ def test_a_dotenv_file_that_is_not_text_gets_one_clear_line(tmp_path: Path) -> N
         ("POOL_MIN_SIZE", "0", "a whole number from 1 to 100"),
         ("STARTUP_TIMEOUT_SECONDS", "0", "a number above 0 and up to 3600"),
         ("STARTUP_TIMEOUT_SECONDS", "inf", "a number above 0 and up to 3600"),
-        ("LOG_LEVEL", "LOUD", "one of DEBUG, INFO, WARNING, ERROR"),
+        ("LOG_LEVEL", "loud", "one of DEBUG, INFO, WARNING, ERROR"),
         ("LOG_FORMAT", "xml", "one of text, json"),
     ],
 )

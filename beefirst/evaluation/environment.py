@@ -10,10 +10,14 @@ PART_OF_A_RUN = "BEEFIRST_PART_OF_A_RUN"
 OWN_RECORD = "BEEFIRST_OWN_RECORD"
 """The folder in which a notebook leaves its record for whoever runs it: others may run the same one meanwhile."""
 
+RECORDS = "BEEFIRST_RECORDS"
+"""The folder in which notebooks that are run for a report keep their records, apart from those of the reader's runs."""
+
 OWN_NAMES = {
     *(name.upper() for model in (Settings, SeatSettings) for name in model.model_fields),
     PART_OF_A_RUN,
     OWN_RECORD,
+    RECORDS,
 }
 
 

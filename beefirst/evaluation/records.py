@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from beefirst.evaluation.environment import OWN_RECORD
+from beefirst.evaluation.environment import OWN_RECORD, RECORDS
 from beefirst.folders import data_folder, explain_unwritable, replace_file
 
 Result = Literal["PASS", "FAIL", "NOT SHOWN HERE", "NOT MADE"]
@@ -99,5 +99,5 @@ def own_folder() -> Path:
 
 
 def records_folder() -> Path:
-    """Return where the records of past runs are kept."""
-    return data_folder() / "verdicts"
+    """Return where the records of past runs are kept, those of a report apart from the reader's."""
+    return Path(os.environ[RECORDS]) if RECORDS in os.environ else data_folder() / "verdicts"

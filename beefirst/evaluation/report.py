@@ -48,7 +48,8 @@ def write_report(folder: Path, notebooks: Path = NOTEBOOKS) -> None:
         facts = gather_facts(url)
         with _explain_unwritable_output():  # not before all is there that a report takes: the old one is lost by it
             _begin(folder)
-        sections = _run_all(paths, {**os.environ, "DATABASE_URL": url})
+        records = resources.enter_context(TemporaryDirectory(prefix="beefirst-report-", ignore_cleanup_errors=True))
+        sections = _run_all(paths, {**os.environ, "DATABASE_URL": url}, Path(records))
     with _explain_unwritable_output():
         for section in sections:
             nbformat.write(section.run.executed, folder / "notebooks" / section.path.name)
@@ -87,15 +88,15 @@ def _explain_unwritable_output() -> Iterator[None]:
         ) from None
 
 
-def _run_all(paths: list[Path], environment: Mapping[str, str]) -> list[Section]:
+def _run_all(paths: list[Path], environment: Mapping[str, str], records: Path) -> list[Section]:
     # The first one tells what the others found.
-    last_to_first = [_run(path, environment) for path in (*paths[1:], paths[0])]
+    last_to_first = [_run(path, environment, records) for path in (*paths[1:], paths[0])]
     return [last_to_first[-1], *last_to_first[:-1]]
 
 
-def _run(path: Path, environment: Mapping[str, str]) -> Section:
+def _run(path: Path, environment: Mapping[str, str], records: Path) -> Section:
     print(f"{path.stem:20} ", end="", flush=True)
-    run = run_notebook(path, environment)
+    run = run_notebook(path, environment, records=records)
     print(f"{run.record.verdict:24} {run.seconds:6.1f} s", flush=True)
     return Section(path, run)
 

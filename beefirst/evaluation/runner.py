@@ -21,8 +21,16 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from beefirst.evaluation.criteria import CHECKS
-from beefirst.evaluation.environment import OWN_RECORD, PART_OF_A_RUN
-from beefirst.evaluation.records import NOT_FINISHED, Check, Record, load_record, make_record, save_record
+from beefirst.evaluation.environment import OWN_RECORD, PART_OF_A_RUN, RECORDS
+from beefirst.evaluation.records import (
+    NOT_FINISHED,
+    Check,
+    Record,
+    load_record,
+    make_record,
+    records_folder,
+    save_record,
+)
 from beefirst.evaluation.verdicts import NOT_RUN, summarise
 
 CELL_SECONDS = 300
@@ -52,7 +60,12 @@ class Run:
     executed: NotebookNode
 
 
-def run_notebook(path: Path, environment: Mapping[str, str] | None = None, progress: Progress | None = None) -> Run:
+def run_notebook(
+    path: Path,
+    environment: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+    records: Path | None = None,
+) -> Run:
     """Run a notebook from its own folder, as nbmake does; the file stays as it is.
 
     The kernel ends in any case, also where this call is interrupted.
@@ -61,16 +74,19 @@ def run_notebook(path: Path, environment: Mapping[str, str] | None = None, progr
         path: of the notebook.
         environment: of the kernel; this process's where left out.
         progress: called in this thread with the number of code cells that are done, and of all.
+        records: where its record goes, and where it finds those of others; `records_folder` where left out.
     """
+    records = records or records_folder()
     notebook, started = nbformat.read(path, as_version=4), time.monotonic()
     with TemporaryDirectory(prefix="beefirst-run-") as folder:
-        own = {**(os.environ if environment is None else environment), PART_OF_A_RUN: "1", OWN_RECORD: folder}
+        run = {PART_OF_A_RUN: "1", OWN_RECORD: folder, RECORDS: str(records)}
+        own = {**(os.environ if environment is None else environment), **run}
         error = _Execution(notebook, path.parent, own, Path(folder, "kernel.log")).wait(progress or (lambda *_: None))
         record, seconds = load_record(path.stem, Path(folder)), time.monotonic() - started
     if error or record is None or record.verdict == NOT_FINISHED:
         record = _stopped(path.stem, record, error or "it came to no verdict", seconds)
     record = record.model_copy(update={"seconds": round(seconds, 1)})  # the kernel's start included
-    save_record(record)
+    save_record(record, records)
     return Run(record, seconds, notebook)
 
 
@@ -120,14 +136,15 @@ class _Execution:
 
     def wait(self, progress: Progress) -> str:
         """Return the error that ended the notebook as one line, or nothing."""
-        self._thread.start()
         try:
+            self._thread.start()
             while self._thread.is_alive():
                 progress(self._done, self._total)
                 self._thread.join(self.POLL_SECONDS)
         except BaseException:  # an interrupt: no kernel is left behind
             self._loop.call_soon_threadsafe(self._task.cancel)
-            self._thread.join(END_SECONDS)
+            if self._thread.is_alive():
+                self._thread.join(END_SECONDS)
             raise
         progress(self._done, self._total)
         return self._result.result()

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from beefirst.errors import ConfigurationError
 from beefirst.folders import NOTEBOOKS, data_folder, explain_unwritable
-from beefirst.ports import bind
+from beefirst.ports import bind, refuse_unknown
 from beefirst.seat.imports import skip_iri_grammar
 from beefirst.seat.readers_copy import copies_folder, seed, signatures_folder
 from beefirst.settings import SeatSettings
@@ -53,11 +53,13 @@ def choose_token(settings: SeatSettings) -> str:
     origin and XSRF checks. Without a container, any user of the machine could run code as whoever started it.
 
     Raises:
-        ConfigurationError: other machines could come in without a token.
+        ConfigurationError: other machines could come in without a token, or BIND_ADDRESS leads nowhere.
     """
     if token := settings.jupyter_token.get_secret_value().strip():
         return token
     if not _is_loopback(settings.bind_address):
+        if not settings.beefirst_container:  # where it is the engine's to resolve
+            refuse_unknown(settings.bind_address)
         raise ConfigurationError(
             f"BIND_ADDRESS is {settings.bind_address}, so other machines could run code in JupyterLab: "
             "set JUPYTER_TOKEN to a secret that lets your browser in, or BIND_ADDRESS to 127.0.0.1."
