@@ -34,8 +34,10 @@ from beefirst.evaluation.records import (
 from beefirst.evaluation.verdicts import NOT_RUN, summarise
 
 CELL_SECONDS = 300
-START_SECONDS = 60
 """How long one cell may take."""
+
+START_SECONDS = 60
+"""How long a kernel may take to start."""
 
 END_SECONDS = 30
 """How long an interrupt waits for the kernel to end."""
