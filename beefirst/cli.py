@@ -14,7 +14,10 @@ from beefirst.settings import SeatSettings, Settings
 
 EPILOG = "Settings come from the environment and from .env in the current folder; the README lists them."
 
-ELSEWHERE = "run the command in the service notebook, with `docker compose exec notebook python -m beefirst …`"
+THE_API_ALONE = (
+    "This image holds the API alone. JupyterLab runs in the service notebook, and there is the place for the report: "
+    "`docker compose exec notebook python -m beefirst report`."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,9 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"beefirst: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("beefirst."):
+        if error.name not in ("beefirst.evaluation", "beefirst.seat"):
             raise
-        print(f"beefirst: This image holds the API alone: {ELSEWHERE}.", file=sys.stderr)
+        print(f"beefirst: {THE_API_ALONE}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

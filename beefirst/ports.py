@@ -4,6 +4,7 @@ import errno
 import socket
 from collections import deque
 from contextlib import ExitStack, suppress
+from typing import Any
 
 from beefirst.errors import AddressTakenError, ConfigurationError
 
@@ -20,9 +21,8 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
         AddressTakenError: another program listens there.
         ConfigurationError: the address is not one of this machine's, or the port is not allowed to this user.
     """
-    refuse_unknown(host)
+    family, kind, protocol, _, address = _resolve(host, port)
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with ExitStack() as unless_bound:
             listener = unless_bound.enter_context(socket.socket(family, kind, protocol))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -35,11 +35,16 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
 
 def refuse_unknown(host: str) -> None:
     """Raise ConfigurationError where a BIND_ADDRESS is neither an address nor a name that leads to one."""
+    _resolve(host, 0)
+
+
+def _resolve(host: str, port: int) -> tuple[int, int, int, str, tuple[Any, ...]]:
     try:
-        socket.getaddrinfo(host, None)
-    except (OSError, UnicodeError):  # the latter of a name that could be none
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:  # the latter of a name that could be none
+        reason = getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(
-            f"BIND_ADDRESS is {host}, which is no address and leads to none: "
+            f"BIND_ADDRESS is {host}, which leads to no address ({reason}): "
             "set it to one of this machine's, as 127.0.0.1."
         ) from None
 

@@ -104,9 +104,7 @@ class Service:
         )
 
     def check_alive(self) -> None:
-        """Raise ProcessError if the process has ended; RefusedError if it has shown why it refused to start."""
-        if self.process.poll() == 1 and self._is_shown:
-            raise RefusedError(f"{self.name} refused to start.")
+        """Raise ProcessError if the process has ended."""
         if self.process.poll() is not None:
             raise ProcessError(f"{self.name} ended with status {self.process.returncode}.")
 
@@ -115,9 +113,12 @@ class Service:
 
         Raises:
             ProcessError: the process has ended, or did not answer within `seconds`.
+            RefusedError: it refused to start, and has shown why.
         """
         deadline = time.monotonic() + seconds
         while not answers(self.url):
+            if self.process.poll() == 1 and self._is_shown:
+                raise RefusedError(f"{self.name} refused to start.")
             self.check_alive()
             if time.monotonic() > deadline:
                 raise ProcessError(f"{self.name} was not ready within {seconds:g} seconds.")

@@ -61,9 +61,11 @@ def test_a_database_that_stalls_keeps_its_sessions(stack: Stack) -> None:
     container = str(stack.container("db")["Id"])
     with psycopg.connect(stack.database_url, autocommit=True) as session:
         subprocess.run(["docker", "kill", "--signal", "STOP", container], check=True, timeout=60)
-        time.sleep(STALL_SECONDS)
-        probes = stack.container("db")["State"]["Health"]["Log"]
-        subprocess.run(["docker", "kill", "--signal", "CONT", container], check=True, timeout=60)
+        try:
+            time.sleep(STALL_SECONDS)
+            probes = stack.container("db")["State"]["Health"]["Log"]
+        finally:
+            subprocess.run(["docker", "kill", "--signal", "CONT", container], check=True, timeout=60)
 
         assert [probe["ExitCode"] for probe in probes[-2:]] == [1, 1]  # ended by itself: Docker's limit is a -1
         assert session.execute("SELECT 'still here' FROM pg_sleep(1)").fetchone() == ("still here",)
@@ -104,7 +106,7 @@ def test_a_command_that_the_api_image_does_not_hold_is_answered_with_one_line(st
     result = stack.run("exec", "-T", "api", "python", "-m", "beefirst", command, check=False)
 
     assert result.returncode == 1
-    assert result.stderr.startswith("beefirst: This image holds the API alone: run the command in the service notebook")
+    assert result.stderr.startswith("beefirst: This image holds the API alone. JupyterLab runs in the service notebook")
     assert result.stderr.count("\n") == 1
 
 

@@ -1,5 +1,6 @@
 """The report, on notebooks of its own; a run of all that are shipped is made by CI."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from bs4 import BeautifulSoup
 
+from beefirst.errors import ConfigurationError
 from beefirst.evaluation import report
 from beefirst.evaluation.environment import clean_environment
 from beefirst.evaluation.records import NOT_FINISHED, make_record, save_record
@@ -298,3 +300,27 @@ def test_a_report_that_cannot_begin_leaves_the_last_one_as_it_was(tmp_path: Path
 
     assert result.returncode == 1
     assert [path.read_text() for path in old] == ["old"] * len(old)
+
+
+def test_a_folder_that_may_not_be_entered_is_answered_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o000)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        with pytest.raises(ConfigurationError, match=r"^Cannot write .*closed.* \(Permission denied\)"):
+            report.write_report(tmp_path / "closed" / "report")
+    finally:
+        os.seteuid(user)
+
+
+def test_a_report_that_may_not_be_replaced_stays_whole(tmp_path: Path, notebooks: Path) -> None:
+    folder = tmp_path / "report"
+    folder.mkdir()
+    for name in ("report.html", "report.pdf", "junit.xml", "notebooks"):
+        (folder / name).write_text("old")
+
+    with pytest.raises(ConfigurationError, match=r"^Cannot write .*notebooks"):
+        report.write_report(folder, notebooks)
+
+    assert {path.read_text() for path in folder.iterdir()} == {"old"}

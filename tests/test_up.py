@@ -184,7 +184,7 @@ def test_an_open_address_without_a_token_gets_one_clear_line(up: Callable[..., U
 
 @pytest.mark.parametrize("address", ["no-such-host.invalid", "a..b"])
 def test_an_address_that_is_none_gets_one_clear_line(up: Callable[..., Up], address: str) -> None:
-    assert f"BIND_ADDRESS is {address}, which is no address" in refuse(up(BIND_ADDRESS=address))
+    assert f"BIND_ADDRESS is {address}, which leads to no address (" in refuse(up(BIND_ADDRESS=address))
 
 
 def test_a_value_outside_its_rule_gets_one_clear_line(up: Callable[..., Up]) -> None:

@@ -1,5 +1,6 @@
 """The report to take away: every notebook run, and what each found on one page that needs no network."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from beefirst.evaluation.overview import find_notebooks
 from beefirst.evaluation.page import Section, render
 from beefirst.evaluation.runner import run_notebook
 from beefirst.evaluation.scratch import configured_url
-from beefirst.folders import NOTEBOOKS
+from beefirst.folders import NOTEBOOKS, replace_file
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PDF_SECONDS = 120
@@ -42,7 +43,8 @@ def write_report(folder: Path, notebooks: Path = NOTEBOOKS) -> None:
     paths = find_notebooks(notebooks)
     if not paths:
         raise ConfigurationError(f"There is no notebook in {notebooks}.")
-    _refuse_foreign(folder)
+    with _explain_unwritable_output():
+        _refuse_foreign(folder)
     with ExitStack() as resources:
         url = configured_url() or resources.enter_context(EmbeddedServer.start_ephemeral()).url
         facts = gather_facts(url)
@@ -71,9 +73,11 @@ def _refuse_foreign(folder: Path) -> None:
 def _begin(folder: Path) -> None:
     """Take away what an earlier report left, and leave word of the one that is being made."""
     notebooks = folder / "notebooks"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.html").write_text(BEING_MADE)
-    notebooks.mkdir(exist_ok=True)
+    notebooks.mkdir(parents=True, exist_ok=True)
+    for place in (folder, notebooks):  # before the first file of the old one is lost
+        if not os.access(place, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+    replace_file(folder / "report.html", BEING_MADE.encode())
     for old in (folder / "report.pdf", folder / "junit.xml", *notebooks.glob("*.ipynb")):
         old.unlink(missing_ok=True)
 

@@ -182,7 +182,7 @@ class _Execution:
 
     def _what_became_of_the_kernel(self, error: str) -> str:
         if "died" not in error:  # one that was slow to start, and was ended for it
-            return error.partition("\n")[0]
+            return error.strip().partition("\n")[0] or "its kernel failed"
         written = self._log.read_text(errors="replace").split("\n") if self._log.exists() else []
         return "; the last that it wrote was: ".join(["its kernel died", *written[-2:-1]])
 
