@@ -23,7 +23,7 @@ WORKDIR /app
 COPY beefirst beefirst
 COPY migrations migrations
 # What the evaluation calls is no part of the service; the checkout's umask must not lock the service's user out.
-RUN rm -rf beefirst/evaluation beefirst/seat \
+RUN rm -rf beefirst/evaluation beefirst/laboratory beefirst/jupyter \
  && chmod -R a+rX . \
  && python -m compileall -q --invalidation-mode unchecked-hash beefirst
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from beefirst.errors import BeefirstError, RefusedError
-from beefirst.settings import SeatSettings, Settings
+from beefirst.settings import DeploymentSettings, Settings
 
 EPILOG = "Settings come from the environment and from .env in the current folder; the README lists them."
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"beefirst: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        if error.name not in ("beefirst.evaluation", "beefirst.seat"):
+        if error.name not in ("beefirst.evaluation", "beefirst.jupyter", "beefirst.laboratory"):
             raise
         print(f"beefirst: {THE_API_ALONE}", file=sys.stderr)
         return 1
@@ -91,7 +91,7 @@ def _api(_: argparse.Namespace) -> None:
 
     gc.freeze()
     gc.enable()
-    serve_api(Settings.load(), SeatSettings.load())
+    serve_api(Settings.load(), DeploymentSettings.load())
 
 
 def _migrate(options: argparse.Namespace) -> None:
@@ -106,17 +106,17 @@ def _migrate(options: argparse.Namespace) -> None:
 
 
 def _notebooks(options: argparse.Namespace) -> None:
-    from beefirst.seat import jupyterlab, readers_copy
+    from beefirst.jupyter import readers_copy, serve
 
     if options.reset:
         print(readers_copy.reset())
     else:
-        jupyterlab.serve(SeatSettings.load())
+        serve.serve(DeploymentSettings.load())
 
 
 def _report(options: argparse.Namespace) -> None:
-    from beefirst.evaluation.report import write_report
-    from beefirst.processes import interrupt_once
+    from beefirst.evaluation.report.write import write_report
+    from beefirst.machine.processes import interrupt_once
 
     interrupt_once()
     write_report(options.output)

@@ -25,7 +25,7 @@ class MigrationError(BeefirstError):
     """The migration files and the database's history do not fit, or a file failed."""
 
 
-class AddressTakenError(BeefirstError):
+class PortTakenError(BeefirstError):
     """Another program listens on a port that beefirst was told to use."""
 
 

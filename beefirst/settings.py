@@ -5,98 +5,20 @@ from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import urlsplit
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import Conninfo
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from beefirst.errors import ConfigurationError
+from beefirst.urls import DATABASE_URL_RULE, MAIL_URL_RULE, DatabaseUrl, MailUrl, check_database_url, check_mail_url
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["text", "json"]
 
-DATABASE_URL_RULE = "a PostgreSQL URL such as postgresql://user:password@host:5432/name"
-MAIL_URL_RULE = "console:, or an SMTP server such as smtp://user:password@host:587 or smtps://host"
+
 MAIL_FROM_RULE = "an e-mail address such as noreply@example.com"
 DEFAULT_DATABASE_URL = "postgresql://beefirst:beefirst@localhost:5432/beefirst"
-
-
-class DatabaseUrl(SecretStr):
-    """A libpq URL that shows itself without its password, however it is printed."""
-
-    def _display(self) -> str:
-        return mask_password(self.get_secret_value())
-
-
-def mask_password(url: str) -> str:
-    """Return where `url` leads, as `user@host:port/name`, leaving out all that libpq itself treats as secret.
-
-    Args:
-        url: anything that libpq takes for a connection string.
-
-    Returns:
-        The target, with the parameters that a reader may need; a remark where `url` cannot be read as meant.
-    """
-    if not _is_parsed_as_meant(url):
-        return "(not a PostgreSQL URL)"
-    options = {
-        option.keyword.decode(): option.val.decode()
-        for option in Conninfo.parse(url.encode())
-        if option.val is not None and option.dispchar != b"*"
-    }
-    user, name = options.pop("user", ""), options.pop("dbname", "")
-    where = "" if options.get("host", "").startswith("/") else _hosts_and_ports(options)
-    rest = "&".join(f"{key}={value}" for key, value in options.items())
-    return f"postgresql://{user}{'@' if user else ''}{where}/{name}{'?' if rest else ''}{rest}"
-
-
-def _hosts_and_ports(options: dict[str, str]) -> str:
-    hosts, ports = options.pop("host", "").split(","), options.pop("port", "").split(",")
-    ports = ports * len(hosts) if len(ports) == 1 else ports
-    return ",".join(f"{host}:{port}" if port else host for host, port in zip(hosts, ports, strict=False))
-
-
-def _is_database_url(url: SecretStr) -> DatabaseUrl:
-    text = url.get_secret_value()
-    if not text.startswith(("postgresql://", "postgres://")) or not _is_parsed_as_meant(text):
-        raise ValueError(DATABASE_URL_RULE)
-    return DatabaseUrl(text)
-
-
-def _is_parsed_as_meant(url: str) -> bool:
-    """Tell whether no part of a password that was not percent-encoded has become a port, a host or a name."""
-    try:
-        options = conninfo_to_dict(url)
-    except ProgrammingError:
-        return False
-    ports = str(options.get("port", "")).split(",")
-    names = "".join(str(options.get(name, "")) for name in ("user", "host", "dbname"))
-    return all(port.isdigit() or not port for port in ports) and "@" not in names
-
-
-class MailUrl(SecretStr):
-    """`console:` or the URL of an SMTP server, which shows itself without its user and password."""
-
-    def _display(self) -> str:
-        scheme, separator, rest = self.get_secret_value().partition("//")
-        return f"{scheme}{separator}{rest.rpartition('@')[2]}"
-
-
-def _is_mail_url(url: MailUrl) -> MailUrl:
-    text = url.get_secret_value()
-    if text == "console:":
-        return url
-    parts = urlsplit(text)
-    leads_to_a_server = parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0
-    if not leads_to_a_server or parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError(MAIL_URL_RULE)
-    if (parts.username is None) != (parts.password is None):
-        raise ValueError(MAIL_URL_RULE)
-    return url
 
 
 def _is_sender(address: str) -> str:
@@ -150,7 +72,7 @@ class _Environment(BaseSettings):
 class Settings(_Environment):
     """What the API reads at its start."""
 
-    database_url: Annotated[DatabaseUrl, AfterValidator(_is_database_url)] = Field(
+    database_url: Annotated[DatabaseUrl, AfterValidator(check_database_url)] = Field(
         DatabaseUrl(DEFAULT_DATABASE_URL), description=DATABASE_URL_RULE
     )
     ttl_seconds: int = Field(60, ge=1, le=3600)
@@ -160,7 +82,7 @@ class Settings(_Environment):
     pool_max_size: int = Field(10, ge=1, le=100)
     startup_timeout_seconds: float = Field(60, gt=0, le=3600, allow_inf_nan=False)
     sweep_interval_seconds: float = Field(1, gt=0, le=3600, allow_inf_nan=False)
-    mail_url: Annotated[MailUrl, AfterValidator(_is_mail_url)] = Field(MailUrl("console:"), description=MAIL_URL_RULE)
+    mail_url: Annotated[MailUrl, AfterValidator(check_mail_url)] = Field(MailUrl("console:"), description=MAIL_URL_RULE)
     mail_from: Annotated[str, AfterValidator(_is_sender)] = Field("beefirst@localhost", description=MAIL_FROM_RULE)
     log_level: Annotated[LogLevel, _in_any_case(*get_args(LogLevel))] = "INFO"
     log_format: Annotated[LogFormat, _in_any_case(*get_args(LogFormat))] = "text"
@@ -174,7 +96,7 @@ class Settings(_Environment):
         return self
 
 
-class SeatSettings(_Environment):
+class DeploymentSettings(_Environment):
     """Where the three programs of an evaluation listen, with Docker and without."""
 
     bind_address: str = "127.0.0.1"

@@ -11,13 +11,14 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from beefirst.database.embedded import EmbeddedServer
+from beefirst.embedded_postgres.server import EmbeddedServer
 from beefirst.errors import ConfigurationError, ProcessError
-from beefirst.folders import data_folder
-from beefirst.ports import refuse_taken
-from beefirst.processes import Service, stop_signals
-from beefirst.seat.jupyterlab import choose_token, link
-from beefirst.settings import DatabaseUrl, SeatSettings, Settings
+from beefirst.jupyter.serve import choose_token, link
+from beefirst.machine.folders import data_folder
+from beefirst.machine.ports import refuse_taken_port
+from beefirst.machine.processes import ServerProcess, stop_signals
+from beefirst.settings import DeploymentSettings, Settings
+from beefirst.urls import DatabaseUrl
 
 READY_SECONDS = 90
 """How long the API and JupyterLab may take to become ready; the API itself gives the database 60."""
@@ -37,8 +38,8 @@ def run(*, ephemeral: bool) -> None:
         BeefirstError: something could not start, or ended by itself; nothing is left running.
     """
     started = time.monotonic()
-    settings, seat = Settings.load(), SeatSettings.load()
-    token = choose_token(seat)
+    settings, deployment = Settings.load(), DeploymentSettings.load()
+    token = choose_token(deployment)
     named = "database_url" in settings.model_fields_set
     if named and ephemeral:
         raise ConfigurationError(
@@ -46,16 +47,16 @@ def run(*, ephemeral: bool) -> None:
         )
     with _signals_as_exceptions(), ExitStack() as running:
         try:
-            _refuse_equal_ports(seat, ["api_port", "notebook_port"] + ["db_port"] * (not named))
-            _refuse_taken_ports(seat)
-            server = None if named else _start_server(seat, ephemeral)
+            _refuse_equal_ports(deployment, ["api_port", "notebook_port"] + ["db_port"] * (not named))
+            _refuse_taken_ports(deployment)
+            server = None if named else _start_server(deployment, ephemeral)
             if server:
                 running.callback(server.stop)
             url = DatabaseUrl(server.url) if server else settings.database_url
-            services = _start_services(running, seat, url, token)
-            _wait_until_ready(services)
-            print(_table(seat, url, server, token, time.monotonic() - started), flush=True)
-            _watch(services, server)
+            servers = _start_servers(running, deployment, url, token)
+            _wait_until_ready(servers)
+            print(_table(deployment, url, server, token, time.monotonic() - started), flush=True)
+            _watch(servers, server)
         except _StopRequestedError:
             print("\nStopping JupyterLab, the API and PostgreSQL.", flush=True)
         finally:
@@ -76,51 +77,65 @@ def _signals_as_exceptions() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _refuse_equal_ports(seat: SeatSettings, names: Sequence[str]) -> None:
+def _refuse_equal_ports(deployment: DeploymentSettings, names: Sequence[str]) -> None:
     for one, other in combinations(names, 2):
-        if getattr(seat, one) == getattr(seat, other):
+        port = getattr(deployment, one)
+        if port == getattr(deployment, other):
             raise ConfigurationError(
-                f"{one.upper()} and {other.upper()} are both {getattr(seat, one)}: set one of them to another port."
+                f"{one.upper()} and {other.upper()} are both {port}: set one of them to another port."
             )
 
 
-def _refuse_taken_ports(seat: SeatSettings) -> None:
-    refuse_taken(seat.bind_address, seat.api_port, "API_PORT")
-    refuse_taken(seat.bind_address, seat.notebook_port, "NOTEBOOK_PORT")
+def _refuse_taken_ports(deployment: DeploymentSettings) -> None:
+    refuse_taken_port(deployment.bind_address, deployment.api_port, "API_PORT")
+    refuse_taken_port(deployment.bind_address, deployment.notebook_port, "NOTEBOOK_PORT")
 
 
-def _start_server(seat: SeatSettings, ephemeral: bool) -> EmbeddedServer:
+def _start_server(deployment: DeploymentSettings, ephemeral: bool) -> EmbeddedServer:
     return (
-        EmbeddedServer.start_ephemeral(seat.db_port) if ephemeral else EmbeddedServer.start(data_folder(), seat.db_port)
+        EmbeddedServer.start_ephemeral(deployment.db_port)
+        if ephemeral
+        else EmbeddedServer.start(data_folder(), deployment.db_port)
     )
 
 
-def _start_services(running: ExitStack, seat: SeatSettings, url: DatabaseUrl, token: str) -> list[Service]:
-    api_url, probe = seat.browser_url(seat.api_port), seat.browser_url(seat.notebook_port) + "/api"
+def _start_servers(
+    running: ExitStack, deployment: DeploymentSettings, url: DatabaseUrl, token: str
+) -> list[ServerProcess]:
+    api_url, probe = (
+        deployment.browser_url(deployment.api_port),
+        deployment.browser_url(deployment.notebook_port) + "/api",
+    )
     environment = {
         **os.environ,
         # Kernels have another working directory, and so would not find these in .env.
-        **{name.upper(): str(value) for name, value in seat if name not in ("jupyter_token", "beefirst_container")},
+        **{
+            name.upper(): str(value)
+            for name, value in deployment
+            if name not in ("jupyter_token", "beefirst_container")
+        },
         "DATABASE_URL": url.get_secret_value(),
         "API_URL": api_url,
         "JUPYTER_TOKEN": token,
     }
-    services = [
+    servers = [
         # It would print its link before the rest is ready.
-        Service("JupyterLab", ["notebooks"], environment, probe, Path.cwd(), errors_only=True),
-        Service("The API", ["api"], environment, f"{api_url}/health/ready", Path.cwd()),
+        ServerProcess("JupyterLab", ["notebooks"], environment, probe, Path.cwd(), errors_only=True),
+        ServerProcess("The API", ["api"], environment, f"{api_url}/health/ready", Path.cwd()),
     ]
-    for service in services:
+    for service in servers:
         running.callback(service.stop)
-    return services
+    return servers
 
 
-def _wait_until_ready(services: list[Service]) -> None:
-    for service in services:
+def _wait_until_ready(servers: list[ServerProcess]) -> None:
+    for service in servers:
         service.wait_until_ready(READY_SECONDS)
 
 
-def _table(seat: SeatSettings, url: DatabaseUrl, server: EmbeddedServer | None, token: str, seconds: float) -> str:
+def _table(
+    deployment: DeploymentSettings, url: DatabaseUrl, server: EmbeddedServer | None, token: str, seconds: float
+) -> str:
     rows = [
         ("PostgreSQL", str(url)),
         *(
@@ -128,8 +143,8 @@ def _table(seat: SeatSettings, url: DatabaseUrl, server: EmbeddedServer | None, 
             if server
             else []
         ),
-        ("API", f"{seat.browser_url(seat.api_port)}/docs"),
-        ("JupyterLab", link(seat, token)),
+        ("API", f"{deployment.browser_url(deployment.api_port)}/docs"),
+        ("JupyterLab", link(deployment, token)),
     ]
     width = max(len(name) for name, _ in rows)
     lines = [f"  {name:{width}}  {where}" for name, where in rows]
@@ -138,9 +153,9 @@ def _table(seat: SeatSettings, url: DatabaseUrl, server: EmbeddedServer | None, 
     )
 
 
-def _watch(services: list[Service], server: EmbeddedServer | None) -> NoReturn:
+def _watch(servers: list[ServerProcess], server: EmbeddedServer | None) -> NoReturn:
     while True:
-        for service in services:
+        for service in servers:
             service.check_alive()
         if server and server.process.poll() is not None:
             raise ProcessError(f"PostgreSQL ended by itself; its log is {server.log}.")

@@ -20,19 +20,19 @@ from pathlib import Path
 
 import bcrypt
 
-from beefirst.evaluation import load
-from beefirst.evaluation.environment import clean_environment
-from beefirst.evaluation.launch import RunningApi, start_api
-from beefirst.evaluation.scratch import ScratchDatabase
-from beefirst.folders import CHECKOUT
-from beefirst.ports import free_port
-from beefirst.processes import answers
+from beefirst.laboratory import raw_http
+from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.environment import clean_environment
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.folders import CHECKOUT
+from beefirst.machine.ports import free_port
+from beefirst.machine.processes import answers
 
 BARE = "import fastapi, uvicorn, psycopg, psycopg_pool, pydantic_settings, bcrypt"
 CORES = len(os.sched_getaffinity(0))
 CONNECTIONS = 4 * CORES
 ROUND_SECONDS = 3.0
-READY = load.request("GET", "/health/ready")
+READY = raw_http.request("GET", "/health/ready")
 STORY = """
 services:
   db:
@@ -86,7 +86,7 @@ def start(rounds: int) -> None:
             subprocess.run([sys.executable, "-c", BARE], check=True)
             bare.append(time.perf_counter() - started)
             started = time.perf_counter()
-            with RunningApi(database.url) as running:
+            with ApiProcess(database.url) as running:
                 running.wait_until_ready()
                 api.append(time.perf_counter() - started)
                 own.append(running.startup()["seconds"].sum())
@@ -183,14 +183,16 @@ def register(rounds: int) -> None:
             smtp.terminate()
 
 
-def _registrations_beside_bcrypt(mailer: str, goal: float, api: RunningApi, rounds: int) -> None:
-    addresses = (load.registering(f"{secrets.token_hex(8)}@example.com", "correct horse") for _ in itertools.count())
-    load.send_for(api.url, 1, CONNECTIONS, addresses)
+def _registrations_beside_bcrypt(mailer: str, goal: float, api: ApiProcess, rounds: int) -> None:
+    addresses = (
+        raw_http.registering(f"{secrets.token_hex(8)}@example.com", "correct horse") for _ in itertools.count()
+    )
+    raw_http.send_for(api.url, 1, CONNECTIONS, addresses)
     bare, served = [], []
     for _ in range(rounds):
         bare.append(_hashes_per_second(ROUND_SECONDS))
         started = time.perf_counter()
-        answers = load.send_for(api.url, ROUND_SECONDS, CONNECTIONS, addresses)
+        answers = raw_http.send_for(api.url, ROUND_SECONDS, CONNECTIONS, addresses)
         served.append(len(answers) / (time.perf_counter() - started))
         _check_status(answers, 202)
     ratio = statistics.median(ours / alone for ours, alone in zip(served, bare, strict=True))
@@ -198,13 +200,13 @@ def _registrations_beside_bcrypt(mailer: str, goal: float, api: RunningApi, roun
     print(f"{mailer}: median {statistics.median(served):.1f} registrations a second: {ratio:.1%} (goal {goal:.0%})")
     with ThreadPoolExecutor(1) as thread:
         seconds = rounds * ROUND_SECONDS
-        probing = thread.submit(load.send_paced, api.url, seconds, 0.05, itertools.repeat(READY))
-        load.send_for(api.url, seconds, CONNECTIONS, addresses)
+        probing = thread.submit(raw_http.send_paced, api.url, seconds, 0.05, itertools.repeat(READY))
+        raw_http.send_for(api.url, seconds, CONNECTIONS, addresses)
         probes = probing.result()
     _check_status(probes, 200)
     print(
-        f"/health/ready meanwhile, {len(probes)} probes: median {1000 * load.percentile(probes, 0.5):.1f} ms, "
-        f"p99 {1000 * load.percentile(probes, 0.99):.1f} ms (goal 15 ms)",
+        f"/health/ready meanwhile, {len(probes)} probes: median {1000 * raw_http.percentile(probes, 0.5):.1f} ms, "
+        f"p99 {1000 * raw_http.percentile(probes, 0.99):.1f} ms (goal 15 ms)",
         flush=True,
     )
 
@@ -225,7 +227,7 @@ def _hashes_per_second(seconds: float) -> float:
     return hashes / (time.perf_counter() - started)
 
 
-def _check_status(answers: list[load.Answer], status: int) -> None:
+def _check_status(answers: list[raw_http.Answer], status: int) -> None:
     strange = {answer.status for answer in answers} - {status}
     if strange:
         raise RuntimeError(f"answered with {strange} rather than {status}")
@@ -251,7 +253,7 @@ def sweep(rounds: int) -> None:
                 connection.execute(FILL)
                 connection.execute("VACUUM ANALYZE registrations")
                 with start_api(database.url, sweep_interval_seconds=3) as api:
-                    answers = load.send_paced(api.url, 6, 0.01, itertools.repeat(READY))
+                    answers = raw_http.send_paced(api.url, 6, 0.01, itertools.repeat(READY))
                     seconds.append(_sum_of_sweeps(api))
                     first, last = _first_and_last_expiry(api)
                     before += [answer for answer in answers if answer.began < first - answer.seconds]
@@ -260,20 +262,20 @@ def sweep(rounds: int) -> None:
         if left != (0,):
             raise RuntimeError(f"{left} claims were not swept")
     show(f"a sweep of {DUE:,} due claims among {ROWS:,} rows", seconds, ("the goal of 1 s", 1.0))
-    ratio = load.percentile(during, 0.99) / load.percentile(before, 0.99)
+    ratio = raw_http.percentile(during, 0.99) / raw_http.percentile(before, 0.99)
     print(
-        f"p99 of other requests: {1000 * load.percentile(before, 0.99):.1f} ms before, "
-        f"{1000 * load.percentile(during, 0.99):.1f} ms during, {ratio:.1f} times (goal: at most 2)"
+        f"p99 of other requests: {1000 * raw_http.percentile(before, 0.99):.1f} ms before, "
+        f"{1000 * raw_http.percentile(during, 0.99):.1f} ms during, {ratio:.1f} times (goal: at most 2)"
     )
 
 
-def _first_and_last_expiry(api: RunningApi) -> tuple[float, float]:
+def _first_and_last_expiry(api: ApiProcess) -> tuple[float, float]:
     times = [line[:23] for line in api.log().splitlines() if " expired " in line]
     first, last = (datetime.strptime(at, "%Y-%m-%d %H:%M:%S,%f").timestamp() for at in (times[0], times[-1]))
     return first, last
 
 
-def _sum_of_sweeps(api: RunningApi) -> float:
+def _sum_of_sweeps(api: ApiProcess) -> float:
     lines = api.get("/metrics").text.splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith("beefirst_sweep_seconds_sum"))
 

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import httpx
 
-from beefirst.evaluation.launch import RunningApi
-from beefirst.evaluation.scratch import ScratchDatabase
+from beefirst.laboratory.api_process import ApiProcess
+from beefirst.laboratory.scratch_database import ScratchDatabase
 from tests.conftest import SECRET
 
 
@@ -20,18 +20,18 @@ class Row(NamedTuple):
     attempts: int
 
 
-def send(api: RunningApi, path: str, method: str = "POST", **options: Any) -> httpx.Response:
+def send(api: ApiProcess, path: str, method: str = "POST", **options: Any) -> httpx.Response:
     """Send a request, past any proxy."""
     # There is no TLS to verify here, and loading what would verify it takes longer than most answers.
     return httpx.request(method, api.url + path, timeout=20, trust_env=False, verify=False, **options)
 
 
-def register(api: RunningApi, email: str, password: str = SECRET) -> httpx.Response:
+def register(api: ApiProcess, email: str, password: str = SECRET) -> httpx.Response:
     """Claim an address."""
     return send(api, "/v1/register", json={"email": email, "password": password})
 
 
-def activate(api: RunningApi, email: str, code: str, password: str = SECRET) -> httpx.Response:
+def activate(api: ApiProcess, email: str, code: str, password: str = SECRET) -> httpx.Response:
     """Prove a claim."""
     return send(api, "/v1/activate", json={"code": code}, auth=(email, password))
 

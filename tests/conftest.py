@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 from psycopg import sql
 
-from beefirst.evaluation.environment import clean_environment
-from beefirst.evaluation.scratch import ScratchDatabase
+from beefirst.laboratory.environment import clean_environment
+from beefirst.laboratory.scratch_database import ScratchDatabase
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -7,9 +7,10 @@ from typing import Any
 
 from psycopg import AsyncConnection, Connection
 
-from beefirst.database.migrations import Migration, migrate, read_migrations
-from beefirst.evaluation.scratch import ScratchDatabase
-from beefirst.folders import MIGRATIONS
+from beefirst.database.migration_files import Migration, read_migrations
+from beefirst.database.migrations import migrate
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.folders import MIGRATIONS
 
 SHIPPED = read_migrations(MIGRATIONS)
 

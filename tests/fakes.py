@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from beefirst.errors import MailError
-from beefirst.registration import Claim, Holder, Judgement, State
+from beefirst.registration.states import Claim, Holder, Judgement, State
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 TTL_SECONDS = 60

@@ -15,16 +15,16 @@ from urllib.parse import urlsplit
 
 from jupyter_client import BlockingKernelClient, KernelManager
 
-from beefirst.evaluation.environment import clean_environment
-from beefirst.evaluation.scratch import PREFIX, connect
+from beefirst.laboratory.environment import clean_environment
+from beefirst.laboratory.scratch_database import PREFIX, connect
 from tests.conftest import wait_until
 
 MARK = "BEEFIRST_TEST_KERNEL"
 SECONDS = 90
 
-STAGE = "from beefirst.evaluation.stage import PASSWORD, Stage; stage = Stage(replicas=2)"
+STAGE = "from beefirst.laboratory.testbed import PASSWORD, Testbed; testbed = Testbed(replicas=2)"
 BUSY = "import time; time.sleep(600)"
-API, GUARD, POSTGRES = "-m beefirst api", "-m beefirst.evaluation.guard", "postgres"
+API, GUARD, POSTGRES = "-m beefirst api", "-m beefirst.laboratory.reaper", "postgres"
 
 
 class Kernel:
@@ -87,9 +87,9 @@ class Kernel:
         return self.answer(self.send(source, expression, cell))
 
     def set_stage(self) -> None:
-        """Run the cell that makes a Stage, and note where it listens."""
+        """Run the cell that makes a Testbed, and note where it listens."""
         assert self.run(STAGE) is None
-        self.addresses |= set(self.run("", "[*stage.urls.split(), stage.mailbox.url]"))
+        self.addresses |= set(self.run("", "[*testbed.urls.split(), testbed.mailbox.url]"))
 
     def be_busy(self) -> str:
         """Let it run a cell that does not end, and return the number of the request."""

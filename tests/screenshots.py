@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser
 
-from beefirst.folders import NOTEBOOKS
+from beefirst.machine.folders import NOTEBOOKS
 from tests.browser import Tab, start_browser
 from tests.notebook_page import NotebookPage
 from tests.up import run_up

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from beefirst.evaluation.environment import clean_environment
-from beefirst.folders import CHECKOUT
-from beefirst.ports import free_port
-from beefirst.processes import answers
+from beefirst.laboratory.environment import clean_environment
+from beefirst.machine.folders import CHECKOUT
+from beefirst.machine.ports import free_port
+from beefirst.machine.processes import answers
 from tests.conftest import wait_until
 
 

@@ -17,20 +17,21 @@ import httpx
 import pytest
 from psycopg import sql
 
-from beefirst.database.embedded import EmbeddedServer
 from beefirst.database.startup import MINIMUM_SERVER_VERSION
-from beefirst.evaluation import catalog, releases
-from beefirst.evaluation.environment import clean_environment
-from beefirst.evaluation.launch import RunningApi, start_api
-from beefirst.evaluation.scratch import ScratchDatabase
-from beefirst.ports import free_port
-from beefirst.processes import answers
+from beefirst.embedded_postgres.server import EmbeddedServer
+from beefirst.evaluation.experiments import migrations, schema
+from beefirst.laboratory import catalog
+from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.environment import clean_environment
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.ports import free_port
+from beefirst.machine.processes import answers
 from tests.conftest import SECRET, change_url, wait_until
 
 
 def refuse(url: str, **settings: object) -> str:
     """Start an API that must end with status 1, and return the only line that it writes."""
-    with RunningApi(url, **settings) as api:
+    with ApiProcess(url, **settings) as api:
         assert api.wait_for_end(30) == 1
         lines = api.log().splitlines()
 
@@ -39,27 +40,27 @@ def refuse(url: str, **settings: object) -> str:
 
 
 @pytest.fixture
-def api(database: ScratchDatabase) -> Iterator[RunningApi]:
+def api(database: ScratchDatabase) -> Iterator[ApiProcess]:
     """An API of the test's own, which it may harm."""
     with start_api(database.url) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def shared_api() -> Iterator[RunningApi]:
+def shared_api() -> Iterator[ApiProcess]:
     """An API that a test only reads from."""
     with ScratchDatabase() as database, start_api(database.url) as running:
         yield running
 
 
-def test_it_migrates_an_empty_database_and_is_ready(api: RunningApi, database: ScratchDatabase) -> None:
+def test_it_migrates_an_empty_database_and_is_ready(api: ApiProcess, database: ScratchDatabase) -> None:
     answer = api.get("/health/ready")
 
     assert answer.status_code == 200
     assert answer.json()["status"] == "ready"
     with database.connect() as connection:
         assert catalog.history(connection)["name"].tolist()[-1] == answer.json()["migrations"]
-        assert (catalog.compare_with_specification(connection)["result"] == "as specified").all()
+        assert (schema.compare_with_specification(connection)["result"] == "as specified").all()
 
 
 @pytest.mark.usefixtures("api")
@@ -69,14 +70,14 @@ def test_it_gives_its_connections_its_name(database: ScratchDatabase) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/health/startup", "/openapi.json"])
-def test_its_public_addresses_answer_with_json(shared_api: RunningApi, path: str) -> None:
+def test_its_public_addresses_answer_with_json(shared_api: ApiProcess, path: str) -> None:
     answer = shared_api.get(path)
 
     assert answer.status_code == 200
     assert answer.json()
 
 
-def test_the_phases_of_its_start_leave_no_gap(shared_api: RunningApi) -> None:
+def test_the_phases_of_its_start_leave_no_gap(shared_api: ApiProcess) -> None:
     startup = shared_api.get("/health/startup").json()
 
     assert [phase["name"] for phase in startup["phases"]] == ["load code", "connect", "migrate", "open pool", "listen"]
@@ -84,14 +85,14 @@ def test_the_phases_of_its_start_leave_no_gap(shared_api: RunningApi) -> None:
     assert sum(phase["seconds"] for phase in startup["phases"]) == pytest.approx(startup["seconds"])
 
 
-def test_its_root_leads_to_the_documentation(shared_api: RunningApi) -> None:
+def test_its_root_leads_to_the_documentation(shared_api: ApiProcess) -> None:
     answer = shared_api.get("/")
 
     assert (answer.status_code, answer.headers["Location"]) == (307, "/docs")
 
 
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])
-def test_documentation_loads_from_the_api_alone(shared_api: RunningApi, page: str) -> None:
+def test_documentation_loads_from_the_api_alone(shared_api: ApiProcess, page: str) -> None:
     assets = re.findall(r'(?:src|href)="([^"]+)"', shared_api.get(page).text)
     answers = [shared_api.get(asset) for asset in assets]
 
@@ -101,7 +102,7 @@ def test_documentation_loads_from_the_api_alone(shared_api: RunningApi, page: st
     assert [found for answer in answers for found in re.findall(r'src:"https?://[^"]+', answer.text)] == []
 
 
-def test_it_logs_the_address_at_which_a_browser_reaches_it(shared_api: RunningApi) -> None:
+def test_it_logs_the_address_at_which_a_browser_reaches_it(shared_api: ApiProcess) -> None:
     port = urlsplit(shared_api.url).port
 
     assert f"http://localhost:{port}/docs" in shared_api.log()
@@ -116,7 +117,7 @@ def test_it_logs_json_where_asked(database: ScratchDatabase) -> None:
     assert any("/nowhere" in event["message"] for event in events)
 
 
-def test_probes_that_succeed_leave_no_trace_in_the_log(shared_api: RunningApi) -> None:
+def test_probes_that_succeed_leave_no_trace_in_the_log(shared_api: ApiProcess) -> None:
     shared_api.get("/health/live")
     shared_api.get("/nowhere")
 
@@ -127,7 +128,7 @@ def test_probes_that_succeed_leave_no_trace_in_the_log(shared_api: RunningApi) -
 def test_a_database_that_starts_late_is_waited_for(server_folder: Path) -> None:
     port = free_port()
     EmbeddedServer.start(server_folder, port).stop()
-    with RunningApi(f"postgresql://beefirst:beefirst@localhost:{port}/beefirst") as api:
+    with ApiProcess(f"postgresql://beefirst:beefirst@localhost:{port}/beefirst") as api:
         wait_until(lambda: "waiting for the database" in api.log())
         with EmbeddedServer.start(server_folder, port):
             api.wait_until_ready(30)
@@ -138,7 +139,7 @@ def test_a_database_that_starts_late_is_waited_for(server_folder: Path) -> None:
 
 def test_a_database_that_never_starts_is_given_up_with_one_line() -> None:
     url = f"postgresql://beefirst:{SECRET}@127.0.0.1:{free_port()}/beefirst"
-    with RunningApi(url, STARTUP_TIMEOUT_SECONDS=1, LOG_LEVEL="WARNING") as api:
+    with ApiProcess(url, STARTUP_TIMEOUT_SECONDS=1, LOG_LEVEL="WARNING") as api:
         assert api.wait_for_end(30) == 1
         line = api.log().strip()
 
@@ -205,7 +206,7 @@ def test_a_server_that_is_too_old_stops_the_start_at_once(old_server: str) -> No
     assert f"The database runs PostgreSQL 13, and beefirst needs {needed} or newer" in line
 
 
-def test_a_taken_port_stops_the_start_with_one_line(shared_api: RunningApi, database: ScratchDatabase) -> None:
+def test_a_taken_port_stops_the_start_with_one_line(shared_api: ApiProcess, database: ScratchDatabase) -> None:
     port = urlsplit(shared_api.url).port
 
     assert refuse(database.url, API_PORT=port) == (
@@ -249,7 +250,7 @@ def test_a_database_that_goes_away_and_comes_back_is_told_by_ready_alone(
     assert while_gone == 200
 
 
-def test_a_probe_is_answered_in_time_by_a_database_that_hangs(api: RunningApi, database: ScratchDatabase) -> None:
+def test_a_probe_is_answered_in_time_by_a_database_that_hangs(api: ApiProcess, database: ScratchDatabase) -> None:
     with database.connect() as connection, connection.transaction():
         connection.execute("LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")
         started = time.monotonic()
@@ -267,7 +268,7 @@ def test_a_probe_is_answered_in_time_by_a_database_that_hangs(api: RunningApi, d
 
 
 def test_ready_says_what_is_missing_in_a_database_that_lost_its_history(
-    api: RunningApi, database: ScratchDatabase
+    api: ApiProcess, database: ScratchDatabase
 ) -> None:
     with database.connect() as connection:
         connection.execute("DELETE FROM schema_migrations")
@@ -280,9 +281,9 @@ def test_ready_says_what_is_missing_in_a_database_that_lost_its_history(
 
 
 def test_a_newer_release_that_migrates_does_not_make_a_running_one_unready(
-    api: RunningApi, database: ScratchDatabase
+    api: ApiProcess, database: ScratchDatabase
 ) -> None:
-    with releases.Release(extra=1) as newer, newer.start(database) as beside:
+    with migrations.ProjectCopy(extra=1) as newer, newer.start(database) as beside:
         beside.wait_until_ready()
 
         assert api.get("/health/ready").status_code == 200
@@ -290,7 +291,7 @@ def test_a_newer_release_that_migrates_does_not_make_a_running_one_unready(
 
 @pytest.mark.parametrize("proxy", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
 def test_a_proxy_in_the_environment_does_not_stand_between(
-    shared_api: RunningApi, monkeypatch: pytest.MonkeyPatch, proxy: str
+    shared_api: ApiProcess, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
     monkeypatch.setenv(proxy, f"http://127.0.0.1:{free_port()}")
 
@@ -300,7 +301,7 @@ def test_a_proxy_in_the_environment_does_not_stand_between(
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_a_request_in_flight_is_finished_before_the_process_ends(
-    api: RunningApi, database: ScratchDatabase, stop: signal.Signals
+    api: ApiProcess, database: ScratchDatabase, stop: signal.Signals
 ) -> None:
     with database.connect() as connection, connection.transaction(), ThreadPoolExecutor(1) as client:
         connection.execute("LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")
@@ -320,7 +321,7 @@ def test_a_request_in_flight_is_finished_before_the_process_ends(
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_a_start_that_waits_for_its_database_can_be_stopped(stop: signal.Signals) -> None:
-    with RunningApi(f"postgresql://beefirst:unused@127.0.0.1:{free_port()}/beefirst") as api:
+    with ApiProcess(f"postgresql://beefirst:unused@127.0.0.1:{free_port()}/beefirst") as api:
         wait_until(lambda: "waiting for the database" in api.log())
         api.send_signal(stop)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from beefirst.folders import NOTEBOOKS
-from beefirst.processes import answers
+from beefirst.machine.folders import NOTEBOOKS
+from beefirst.machine.processes import answers
 from tests.browser import needs_chromium
 from tests.conftest import wait_until
 from tests.notebook_page import first_sight, run_and_judge

@@ -7,16 +7,16 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser
 
-from beefirst.evaluation.environment import clean_environment
-from beefirst.ports import free_port
-from beefirst.processes import Service
+from beefirst.laboratory.environment import clean_environment
+from beefirst.machine.ports import free_port
+from beefirst.machine.processes import ServerProcess
 from tests.browser import ARTIFACTS, Tab, needs_chromium
 from tests.notebook_page import NotebookPage, first_sight, run_and_judge
 
 pytestmark = needs_chromium
 
 TOKEN = "the-token-of-this-test"
-PASS = "from beefirst.evaluation.looks import Shown, banner\nShown(banner('PASS', 'All held.'), 'PASS')"
+PASS = "from beefirst.evaluation.display.tables import Shown, banner\nShown(banner('PASS', 'All held.'), 'PASS')"
 TOAST = "Object.assign(document.createElement('div'), {className: 'Toastify__toast', innerText: 'Read the news'})"
 
 
@@ -68,7 +68,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     places = {"BEEFIRST_DATA": str(folder), "HOME": str(folder), "NOTEBOOK_PORT": str(port), "JUPYTER_TOKEN": TOKEN}
     with (folder / "log").open("wb") as log:
         url = f"http://localhost:{port}"
-        service = Service("JupyterLab", ["notebooks"], clean_environment() | places, f"{url}/api", folder, log)
+        service = ServerProcess("JupyterLab", ["notebooks"], clean_environment() | places, f"{url}/api", folder, log)
     try:
         service.wait_until_ready(60)
         yield url

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from beefirst.folders import NOTEBOOKS
+from beefirst.machine.folders import NOTEBOOKS
 from tests.browser import needs_chromium
 from tests.notebook_page import first_sight, run_and_judge
 from tests.up import Up

@@ -2,9 +2,9 @@
 
 import pytest
 
-from beefirst.evaluation import catalog
-from beefirst.evaluation.scratch import ScratchDatabase
-from beefirst.folders import MIGRATIONS
+from beefirst.evaluation.experiments import schema
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.folders import MIGRATIONS
 
 
 @pytest.mark.parametrize(
@@ -28,10 +28,10 @@ from beefirst.folders import MIGRATIONS
 def test_a_table_that_differs_is_told_apart(database: ScratchDatabase, change: str, column: str) -> None:
     with database.connect() as connection:
         connection.execute((MIGRATIONS / "001_create_registrations.sql").read_bytes())
-        before = catalog.compare_with_specification(connection).set_index("column")["result"]
+        before = schema.compare_with_specification(connection).set_index("column")["result"]
         connection.execute(change.encode())
 
-        after = catalog.compare_with_specification(connection).set_index("column")["result"]
+        after = schema.compare_with_specification(connection).set_index("column")["result"]
 
     assert (before == "as specified").all()
     assert after[after == "DIFFERS"].index.tolist() == [column]
@@ -39,7 +39,7 @@ def test_a_table_that_differs_is_told_apart(database: ScratchDatabase, change: s
 
 def test_a_table_that_is_missing_differs_in_every_column(database: ScratchDatabase) -> None:
     with database.connect() as connection:
-        comparison = catalog.compare_with_specification(connection)
+        comparison = schema.compare_with_specification(connection)
 
     assert len(comparison) == 8
     assert (comparison["result"] == "DIFFERS").all()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from beefirst.evaluation.environment import clean_environment
-from beefirst.evaluation.scratch import ScratchDatabase
-from beefirst.folders import MIGRATIONS, NOTEBOOKS
-from beefirst.ports import free_port
+from beefirst.laboratory.environment import clean_environment
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.folders import MIGRATIONS, NOTEBOOKS
+from beefirst.machine.ports import free_port
 from tests.conftest import SECRET, Run, change_url
 
 FILES = sorted(path.name for path in MIGRATIONS.glob("*.sql"))

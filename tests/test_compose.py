@@ -13,10 +13,11 @@ import httpx
 import psycopg
 import pytest
 
-from beefirst.evaluation import catalog
-from beefirst.evaluation.criteria import START_BUDGET_SECONDS
-from beefirst.folders import CHECKOUT
-from beefirst.processes import answers
+from beefirst.evaluation.experiments import schema
+from beefirst.evaluation.promises import START_BUDGET_SECONDS
+from beefirst.laboratory import catalog
+from beefirst.machine.folders import CHECKOUT
+from beefirst.machine.processes import answers
 from tests.conftest import wait_until
 from tests.stack import Stack, needs_engine, run_stack
 
@@ -116,7 +117,7 @@ def test_a_reset_puts_the_readers_notebooks_back(stack: Stack) -> None:
 
 def test_the_table_is_there_as_specified(stack: Stack) -> None:
     with psycopg.connect(stack.database_url) as connection:
-        assert (catalog.compare_with_specification(connection)["result"] == "as specified").all()
+        assert (schema.compare_with_specification(connection)["result"] == "as specified").all()
 
 
 @pytest.mark.parametrize("service", ["db", "api", "notebook"])

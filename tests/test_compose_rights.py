@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from beefirst.evaluation import compose
+from beefirst.evaluation.experiments import compose
 
 
 def test_the_shipped_file_gives_nothing_that_is_not_needed() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from beefirst.credentials import check_password, draw_code, normalise_address
 from beefirst.errors import AddressRefusedError, PasswordRefusedError
+from beefirst.registration.credentials import check_password, draw_code, normalise_address
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from beefirst.database.embedded import EmbeddedServer
-from beefirst.errors import AddressTakenError, EmbeddedServerError
-from beefirst.ports import free_port
+from beefirst.embedded_postgres.server import EmbeddedServer
+from beefirst.errors import EmbeddedServerError, PortTakenError
+from beefirst.machine.ports import free_port
 
 NOBODY = 65534
 RUN_BY_ROOT = os.geteuid() == 0
@@ -25,7 +25,7 @@ only_root = pytest.mark.skipif(not RUN_BY_ROOT, reason="about what root does")
 # Root gives its rights up only after the imports: the interpreter may live in a folder closed to others.
 AS_ORDINARY_USER = """
 import encodings.idna, os, psycopg
-from beefirst.database.embedded import EmbeddedServer
+from beefirst.embedded_postgres.server import EmbeddedServer
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
@@ -35,7 +35,7 @@ PRINT_ITS_ANSWER = """
 import sys
 from pathlib import Path
 import psycopg
-from beefirst.database.embedded import EmbeddedServer
+from beefirst.embedded_postgres.server import EmbeddedServer
 from beefirst.errors import BeefirstError
 try:
     with EmbeddedServer.start(Path(sys.argv[1]), int(sys.argv[2])) as server, psycopg.connect(server.url) as connection:
@@ -46,7 +46,7 @@ except BeefirstError as error:
 PRINT_ITS_PROCESS_AND_WAIT = """
 import sys, time
 from pathlib import Path
-from beefirst.database.embedded import EmbeddedServer
+from beefirst.embedded_postgres.server import EmbeddedServer
 server = EmbeddedServer.start(Path(sys.argv[1]), int(sys.argv[2]))
 print(server.process.pid, flush=True)
 time.sleep(600)
@@ -233,7 +233,7 @@ def test_a_taken_port_is_named_before_anything_is_touched(folder: Path, address:
     with socket.create_server((address, 0)) as other:
         taken = other.getsockname()[1]
 
-        with pytest.raises(AddressTakenError, match=rf"^Port {taken} .*DB_PORT.*$"):
+        with pytest.raises(PortTakenError, match=rf"^Port {taken} .*DB_PORT.*$"):
             EmbeddedServer.start(folder, taken)
 
     assert not folder.exists()

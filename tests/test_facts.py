@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from beefirst.evaluation.facts import NO_CHECKOUT, gather_facts
-from beefirst.evaluation.scratch import ScratchDatabase
+from beefirst.evaluation.report.provenance import NO_CHECKOUT, gather_facts
+from beefirst.laboratory.scratch_database import ScratchDatabase
 
 
 @pytest.mark.parametrize(

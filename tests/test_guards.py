@@ -9,10 +9,10 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from beefirst.database.migrations import Migration
+from beefirst.database.migration_files import Migration
 from beefirst.errors import MigrationError
-from beefirst.evaluation.scratch import ScratchDatabase
-from beefirst.folders import CHECKOUT, MIGRATIONS
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.folders import CHECKOUT, MIGRATIONS
 from tests.databases import SHIPPED, apply, empty, migrated_database
 
 README = CHECKOUT / "README.md"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from beefirst.database.embedded import EmbeddedServer
+from beefirst.embedded_postgres.server import EmbeddedServer
 from tests.conftest import wait_until
 from tests.kernels import API, GUARD, POSTGRES, STAGE, Kernel, running_kernel
 
 NOTHING: list[object] = []
-ADA = "stage.activate('ada@example.com', PASSWORD, stage.claim('ada@example.com')).status_code"
+ADA = "testbed.activate('ada@example.com', PASSWORD, testbed.claim('ada@example.com')).status_code"
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_a_cell_that_is_run_twice_has_what_it_made_the_second_time_alone(kernel:
 
 def test_an_error_keeps_nothing_of_the_run_before(kernel: Kernel) -> None:
     kernel.set_stage()
-    error = kernel.run("stage.claim_when_free('nobody@example.com', seconds=0)")
+    error = kernel.run("testbed.claim_when_free('nobody@example.com', seconds=0)")
     kernel.set_stage()
 
     assert error == "MailError"

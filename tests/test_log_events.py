@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from beefirst.evaluation.launch import RunningApi, start_api
-from beefirst.evaluation.mailbox import Mailbox
-from beefirst.evaluation.scratch import ScratchDatabase
+from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.mailbox import Mailbox
+from beefirst.laboratory.scratch_database import ScratchDatabase
 from tests.client import activate, change, fetch_row, register, send, wrong
 from tests.conftest import SECRET, wait_until
 
@@ -35,26 +35,26 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 @pytest.fixture(scope="module")
-def api(database: ScratchDatabase, mailbox: Mailbox) -> Iterator[RunningApi]:
+def api(database: ScratchDatabase, mailbox: Mailbox) -> Iterator[ApiProcess]:
     """Says as much as it can."""
     with start_api(database.url, MAIL_URL=mailbox.url, LOG_LEVEL="DEBUG", MAX_ATTEMPTS=1) as running:
         yield running
 
 
-def lines_of(api: RunningApi, request: str) -> list[str]:
+def lines_of(api: ApiProcess, request: str) -> list[str]:
     """Return what was logged on behalf of a request, without the time."""
     lines = [line for line in api.log().splitlines() if f'request="{request}"' in line]
     return [line[len("2026-01-01 00:00:00,000 ") :] for line in lines]
 
 
-def event_of(api: RunningApi, request: str) -> str:
+def event_of(api: ApiProcess, request: str) -> str:
     """Return the one event of a request."""
     [event] = [line for line in lines_of(api, request) if "beefirst.registration:" in line]
     return event.removeprefix("INFO    beefirst.registration: ").removesuffix(f' request="{request}"')
 
 
 def test_each_step_of_a_registration_is_an_event_with_its_request_and_its_row(
-    api: RunningApi, mailbox: Mailbox, database: ScratchDatabase
+    api: ApiProcess, mailbox: Mailbox, database: ScratchDatabase
 ) -> None:
     claimed = register(api, ADA).headers["X-Request-ID"]
     taken = register(api, ADA).headers["X-Request-ID"]
@@ -71,7 +71,7 @@ def test_each_step_of_a_registration_is_an_event_with_its_request_and_its_row(
 
 
 def test_a_lock_and_missing_credentials_are_events(
-    api: RunningApi, mailbox: Mailbox, database: ScratchDatabase
+    api: ApiProcess, mailbox: Mailbox, database: ScratchDatabase
 ) -> None:
     email = "locked@example.com"
     register(api, email)
@@ -101,7 +101,7 @@ def test_a_claim_that_gets_no_mail_ends_as_an_event_that_says_why(database: Scra
     ]
 
 
-def test_the_access_line_names_the_request_too_and_no_two_requests_share_an_id(api: RunningApi) -> None:
+def test_the_access_line_names_the_request_too_and_no_two_requests_share_an_id(api: ApiProcess) -> None:
     given = {"X-Request-ID": "chosen-by-the-client"}
 
     numbers = [send(api, "/v1/activate", json={}, headers=given).headers["X-Request-ID"] for _ in range(3)]
@@ -112,7 +112,7 @@ def test_the_access_line_names_the_request_too_and_no_two_requests_share_an_id(a
 
 
 def test_the_most_talkative_log_holds_no_address_password_hash_or_code(
-    api: RunningApi, mailbox: Mailbox, database: ScratchDatabase
+    api: ApiProcess, mailbox: Mailbox, database: ScratchDatabase
 ) -> None:
     email = "secretive@example.com"
     answers = [register(api, email), register(api, email)]
@@ -131,7 +131,7 @@ def test_the_most_talkative_log_holds_no_address_password_hash_or_code(
     ] == []
 
 
-def test_what_cannot_be_read_is_not_logged_either(api: RunningApi) -> None:
+def test_what_cannot_be_read_is_not_logged_either(api: ApiProcess) -> None:
     bodies = [f'{{"email": "{SECRET}"}}', f'{{"password": "{SECRET}"', f'["{SECRET}"]', f'"\\ud800{SECRET}"']
 
     statuses = [
@@ -144,13 +144,13 @@ def test_what_cannot_be_read_is_not_logged_either(api: RunningApi) -> None:
 
 
 @pytest.fixture(scope="module")
-def demo(database: ScratchDatabase) -> Iterator[RunningApi]:
+def demo(database: ScratchDatabase) -> Iterator[ApiProcess]:
     """Mails to its log, and is silent otherwise."""
     with start_api(database.url, LOG_LEVEL="ERROR") as running:
         yield running
 
 
-def test_the_demos_mail_is_the_only_line_at_the_quietest_level(demo: RunningApi, database: ScratchDatabase) -> None:
+def test_the_demos_mail_is_the_only_line_at_the_quietest_level(demo: ApiProcess, database: ScratchDatabase) -> None:
     register(demo, "demo@example.com")
     wait_until(lambda: "DEMO MAIL" in demo.log())
 

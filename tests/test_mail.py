@@ -17,12 +17,13 @@ from urllib.parse import quote
 import pytest
 
 from beefirst.errors import ConfigurationError, MailError
-from beefirst.evaluation.launch import RunningApi, start_api
-from beefirst.evaluation.mailbox import Mailbox
-from beefirst.evaluation.scratch import ScratchDatabase
-from beefirst.mail import NOTICES, create_courier
-from beefirst.ports import free_port
-from beefirst.registration import Courier, State
+from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.mailbox import Mailbox
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.ports import free_port
+from beefirst.mail.courier import NOTICES, create_courier
+from beefirst.registration.interfaces import Courier
+from beefirst.registration.states import State
 from beefirst.settings import Settings
 from tests.client import activate, change, fetch_row, register, turn_back
 from tests.conftest import SECRET, wait_until
@@ -38,7 +39,7 @@ NOTICE = "An attempt to register your address"
 class Service(NamedTuple):
     """An API that delivers to a mailbox."""
 
-    api: RunningApi
+    api: ApiProcess
     mailbox: Mailbox
     database: ScratchDatabase
 
@@ -100,7 +101,7 @@ def begun(service: Service) -> Iterator[Begun]:
         yield Begun(answer.headers["X-Request-ID"], answer.elapsed.total_seconds(), doomed, signalled_at, silent)
 
 
-def logged_at(api: RunningApi, words: str, request: str = "") -> datetime:
+def logged_at(api: ApiProcess, words: str, request: str = "") -> datetime:
     """Return when an API logged some words on behalf of a request."""
     line = next(line for line in api.log().splitlines() if words in line and request in line)
     return datetime.fromisoformat(line[: len("2026-01-01 00:00:00,000")])

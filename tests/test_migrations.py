@@ -11,11 +11,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from beefirst.database.migrations import ADVISORY_LOCK, AppliedMigration, Migration, migrate, read_migrations
+from beefirst.database.migration_files import Migration, read_migrations
+from beefirst.database.migrations import ADVISORY_LOCK, AppliedMigration, migrate
 from beefirst.errors import DatabaseRefusedError, MigrationError
-from beefirst.evaluation import catalog, releases
-from beefirst.evaluation.scratch import ScratchDatabase
-from beefirst.folders import MIGRATIONS
+from beefirst.evaluation.experiments import migrations, schema
+from beefirst.laboratory import catalog
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.folders import MIGRATIONS
 from tests.conftest import SECRET, change_url
 
 
@@ -29,7 +31,7 @@ def apply(url: str, migrations: list[Migration], lock_timeout_seconds: float = 1
 
 def tables(database: ScratchDatabase) -> list[str]:
     with database.connect() as connection:
-        return catalog.query(connection, releases.TABLES)["tablename"].tolist()
+        return catalog.query(connection, migrations.TABLES)["tablename"].tolist()
 
 
 def write(folder: Path, **files: str) -> list[Migration]:
@@ -76,7 +78,7 @@ def test_every_shipped_migration_runs_twice_by_hand_with_psql(database: ScratchD
         )
 
     with database.connect() as connection:
-        assert (catalog.compare_with_specification(connection)["result"] == "as specified").all()
+        assert (schema.compare_with_specification(connection)["result"] == "as specified").all()
 
 
 def test_runners_at_once_on_an_empty_database_apply_each_file_once(database: ScratchDatabase, tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_files_that_do_not_fit_stop_the_runner_and_change_nothing(
     database: ScratchDatabase, tmp_path: Path, change: str, message: str
 ) -> None:
     apply(database.url, write(tmp_path, _001_a="CREATE TABLE a (id INT)", _002_b="CREATE TABLE b (id INT)"))
-    before = releases.snapshot(database)
+    before = migrations.snapshot(database)
     first, second = tmp_path / "001_a.sql", tmp_path / "002_b.sql"
     {
         "edited": lambda: first.write_text("CREATE TABLE c (id INT)"),
@@ -160,7 +162,7 @@ def test_files_that_do_not_fit_stop_the_runner_and_change_nothing(
         apply(database.url, read_migrations(tmp_path))
 
     assert "\n" not in str(refusal.value)
-    assert releases.snapshot(database) == before
+    assert migrations.snapshot(database) == before
 
 
 def test_line_endings_of_another_system_are_no_change(database: ScratchDatabase, tmp_path: Path) -> None:

@@ -11,16 +11,16 @@ from typing import Any
 import nbformat
 import pytest
 
-from beefirst.evaluation.criteria import CHECKS
-from beefirst.evaluation.environment import PART_OF_A_RUN, clean_environment
-from beefirst.evaluation.overview import notebooks
-from beefirst.evaluation.scratch import server_url
-from beefirst.folders import CHECKOUT, NOTEBOOKS
-from beefirst.ports import free_port
+from beefirst.evaluation.experiments.start_here import notebooks
+from beefirst.evaluation.promises import CHECKS
+from beefirst.laboratory.environment import PART_OF_A_RUN, clean_environment
+from beefirst.laboratory.scratch_database import server_url
+from beefirst.machine.folders import CHECKOUT, NOTEBOOKS
+from beefirst.machine.ports import free_port
 from tests.conftest import SECRET
 
 VERDICT = """
-from beefirst.evaluation.verdicts import Verdict
+from beefirst.evaluation.verdict import Verdict
 verdict = Verdict("sample", {"A.1": "It holds"})"""
 SHIPPED = sorted(NOTEBOOKS.glob("*.ipynb"))
 ABOUT_THE_SERVICE = [str(NOTEBOOKS / f"{name}.ipynb") for name in ("00_start_here", "01_compose")]

@@ -13,14 +13,14 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from beefirst.evaluation.launch import RunningApi, start_api
-from beefirst.evaluation.scratch import ScratchDatabase
+from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.scratch_database import ScratchDatabase
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
 @pytest.fixture(scope="module")
-def api() -> Iterator[RunningApi]:
+def api() -> Iterator[ApiProcess]:
     with ScratchDatabase() as database, start_api(database.url) as running:
         yield running
 
@@ -37,7 +37,7 @@ OPERATIONS = (
 
 
 @pytest.fixture(scope="module")
-def document(api: RunningApi) -> dict[str, APIOperation]:
+def document(api: ApiProcess) -> dict[str, APIOperation]:
     schema = schemathesis.openapi.from_url(f"{api.url}/openapi.json")
     operations = (result.ok() for result in schema.get_all_operations())
     return {f"{operation.method.upper()} {operation.path}": operation for operation in operations}

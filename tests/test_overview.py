@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from beefirst.evaluation import charts
-from beefirst.evaluation.overview import summarise
+from beefirst.evaluation.display import charts
+from beefirst.evaluation.experiments.start_here import summarise
 from beefirst.evaluation.records import Check, Record, Result
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from beefirst.errors import ConfigurationError
-from beefirst.evaluation.play import LIMITS, choose
+from beefirst.evaluation.reader_values import LIMITS, choose
 from beefirst.settings import Settings
 
 

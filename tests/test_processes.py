@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from beefirst import processes
+from beefirst.machine import processes
 
 
 @pytest.fixture(autouse=True)

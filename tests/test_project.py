@@ -10,8 +10,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from beefirst.database.migrations import FILE_NAME, read_migrations
-from beefirst.folders import CHECKOUT, MIGRATIONS
+from beefirst.database.migration_files import FILE_NAME, read_migrations
+from beefirst.machine.folders import CHECKOUT, MIGRATIONS
 
 PINS = (CHECKOUT / "requirements.txt").read_text().splitlines()
 

@@ -10,7 +10,7 @@ from ipykernel.ipkernel import IPythonKernel
 from nbformat.sign import NotebookNotary
 
 from beefirst.errors import ConfigurationError
-from beefirst.seat import readers_copy
+from beefirst.jupyter import readers_copy
 
 
 @dataclass(frozen=True)

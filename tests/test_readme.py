@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from beefirst.evaluation.launch import RunningApi, start_api
-from beefirst.evaluation.overview import notebooks
-from beefirst.evaluation.scratch import ScratchDatabase
-from beefirst.folders import CHECKOUT
-from beefirst.settings import SeatSettings, Settings
+from beefirst.evaluation.experiments.start_here import notebooks
+from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.folders import CHECKOUT
+from beefirst.settings import DeploymentSettings, Settings
 from tests.conftest import wait_until
 
 README = (CHECKOUT / "README.md").read_text()
@@ -49,13 +49,13 @@ def test_a_command_that_runs_elsewhere_stands_there_as_it_is(command: str) -> No
 
 
 @pytest.fixture(scope="module")
-def api() -> Iterator[RunningApi]:
+def api() -> Iterator[ApiProcess]:
     with ScratchDatabase() as database, start_api(database.url) as running:
         yield running
 
 
 @pytest.mark.parametrize("command", HERE)
-def test_a_command_works_as_it_stands(command: str, api: RunningApi, psql: str, tmp_path: Path) -> None:
+def test_a_command_works_as_it_stands(command: str, api: ApiProcess, psql: str, tmp_path: Path) -> None:
     for written, here in {
         "http://localhost:8000": api.url,
         "postgresql://beefirst:beefirst@localhost:5432/beefirst": api.database_url,
@@ -80,7 +80,7 @@ def test_a_command_works_as_it_stands(command: str, api: RunningApi, psql: str, 
     assert pins(tmp_path) == pins(CHECKOUT)
 
 
-def test_the_two_requests_by_hand_claim_an_address_and_activate_it(api: RunningApi) -> None:
+def test_the_two_requests_by_hand_claim_an_address_and_activate_it(api: ApiProcess) -> None:
     register, activate = (command for command in COMMANDS if command.startswith("curl -i"))
 
     registered = shell(register.replace("http://localhost:8000", api.url))
@@ -125,7 +125,9 @@ def test_the_table_of_settings_has_every_setting_with_its_default() -> None:
         for name, value in zip(re.findall(r"[A-Z_]+", names), values.replace("`", "").split(", "), strict=False)
     }
     plain = {
-        name.upper(): field.default for model in (Settings, SeatSettings) for name, field in model.model_fields.items()
+        name.upper(): field.default
+        for model in (Settings, DeploymentSettings)
+        for name, field in model.model_fields.items()
     }
     plain["DATABASE_URL"] = Settings.model_fields["database_url"].default.get_secret_value()
 

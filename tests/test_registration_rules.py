@@ -7,15 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from beefirst.errors import AddressRefusedError, MailError, PasswordRefusedError
-from beefirst.registration import (
-    TRANSITIONS,
-    Attempt,
-    Claim,
-    Outcome,
-    Registered,
-    Registration,
-    State,
-)
+from beefirst.registration.rules import Attempt, Registered, Registration
+from beefirst.registration.states import TRANSITIONS, Claim, Outcome, State
 from tests.conftest import SECRET
 from tests.fakes import MIDNIGHT, FakePasswords, MemoryStore, RecordingCourier, Row
 

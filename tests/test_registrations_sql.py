@@ -17,9 +17,9 @@ from psycopg_pool import AsyncConnectionPool
 from beefirst.database import registrations, sweeping
 from beefirst.database.store import RegistrationStore
 from beefirst.errors import DatabaseUnavailableError
-from beefirst.evaluation.scratch import ScratchDatabase
-from beefirst.ports import free_port
-from beefirst.registration import MAILS_A_DAY, Claim, Holder, Judgement, State
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.ports import free_port
+from beefirst.registration.states import MAILS_A_DAY, Claim, Holder, Judgement, State
 from tests.databases import empty, migrated_database, pass_time
 
 ADA, BOB = "ada@example.com", "bob@example.com"

@@ -12,10 +12,10 @@ import pytest
 from bs4 import BeautifulSoup
 
 from beefirst.errors import ConfigurationError
-from beefirst.evaluation import report
-from beefirst.evaluation.environment import clean_environment
 from beefirst.evaluation.records import NOT_FINISHED, make_record, save_record
-from beefirst.folders import CHECKOUT
+from beefirst.evaluation.report import write
+from beefirst.laboratory.environment import clean_environment
+from beefirst.machine.folders import CHECKOUT
 from tests.conftest import Run, wait_until
 from tests.test_notebooks import write_notebook
 from tests.up import make_folder
@@ -24,13 +24,13 @@ OPENING = "# Does it hold?\\n\\n**Criterion AC1.** It holds.\\n\\n**Takes** abou
 GOOD = """
 from IPython.display import Image
 from beefirst.evaluation import charts
-from beefirst.evaluation.verdicts import Verdict
+from beefirst.evaluation.verdict import Verdict
 verdict = Verdict("01_good", {"A.1": "It <holds>", "A.2": "It is shown"})
 verdict.check("A.1", True, "seen & noted")
 verdict.not_shown("A.2", "docker compose up")
 charts.state_machine([])"""
 BAD = """
-from beefirst.evaluation.verdicts import Verdict
+from beefirst.evaluation.verdict import Verdict
 verdict = Verdict("02_bad", {"B.1": "It holds", "B.2": "It goes on"})
 verdict.check("B.1", False, "seen to break")
 raise RuntimeError("the machine stopped")"""
@@ -56,8 +56,8 @@ def notebooks(tmp_path: Path) -> Path:
 @pytest.fixture
 def page(tmp_path: Path, notebooks: Path) -> BeautifulSoup:
     """The page of a run in which one notebook failed."""
-    with pytest.raises(report.NotebooksFailedError, match=r"1 of 2 notebooks failed: 02_bad\."):
-        report.write_report(tmp_path / "report", notebooks)
+    with pytest.raises(write.NotebooksFailedError, match=r"1 of 2 notebooks failed: 02_bad\."):
+        write.write_report(tmp_path / "report", notebooks)
     return BeautifulSoup((tmp_path / "report" / "report.html").read_text(), "html.parser")
 
 
@@ -137,7 +137,7 @@ def test_the_executed_notebooks_lie_beside_it(tmp_path: Path, page: BeautifulSou
     assert "image/png" in (tmp_path / "report" / "notebooks" / "01_good.ipynb").read_text()
 
 
-@pytest.mark.skipif(not any(map(shutil.which, report.BROWSERS)), reason="no Chromium: apt-get install chromium")
+@pytest.mark.skipif(not any(map(shutil.which, write.BROWSERS)), reason="no Chromium: apt-get install chromium")
 def test_the_pdf_holds_the_same(tmp_path: Path, page: BeautifulSoup) -> None:
     pdf = tmp_path / "report" / "report.pdf"
 
@@ -149,13 +149,13 @@ def test_the_pdf_holds_the_same(tmp_path: Path, page: BeautifulSoup) -> None:
 def test_a_pdf_of_an_earlier_report_does_not_stay_beside_a_new_one(
     tmp_path: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "BROWSERS", ("no-such-browser",))
+    monkeypatch.setattr(write, "BROWSERS", ("no-such-browser",))
     (notebooks / "02_bad.ipynb").unlink()
     (tmp_path / "report" / "notebooks").mkdir(parents=True)
     for old in ("report.html", "report.pdf", "notebooks/09_gone.ipynb"):
         (tmp_path / "report" / old).write_text("old")
 
-    report.write_report(tmp_path / "report", notebooks)
+    write.write_report(tmp_path / "report", notebooks)
 
     assert sorted(path.name for path in (tmp_path / "report").rglob("*.*")) == [
         "01_good.ipynb",
@@ -179,19 +179,19 @@ def test_notebooks_that_lie_beside_no_report_stay_and_are_answered_with_one_line
 def test_it_keeps_its_records_apart_from_those_of_the_reader(
     tmp_path: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "BROWSERS", ())
+    monkeypatch.setattr(write, "BROWSERS", ())
     (notebooks / "02_bad.ipynb").unlink()
     records = tmp_path / "data" / "verdicts"
     save_record(make_record("01_good", NOT_FINISHED, "a reader is at it", 0, []), records)
     code = """
 from beefirst.evaluation.records import load_record
-from beefirst.evaluation.verdicts import Verdict
+from beefirst.evaluation.verdict import Verdict
 found = load_record("01_good").verdict
 verdict = Verdict("00_first", {"C.1": "It reads what this report found"})
 verdict.check("C.1", found.startswith("PASS"), found)"""
     write_notebook(notebooks, code, "verdict.conclude()", name="00_first.ipynb")
 
-    report.write_report(tmp_path / "report", notebooks)
+    write.write_report(tmp_path / "report", notebooks)
 
     assert [path.name for path in records.iterdir()] == ["01_good.json"]
     assert "a reader is at it" in (records / "01_good.json").read_text()
@@ -202,10 +202,10 @@ def test_the_next_browser_prints_where_the_first_one_cannot(
 ) -> None:
     breaks_off = browser(tmp_path / "breaks_off", 'echo %P >"$pdf"; exit 139')
     prints = browser(tmp_path / "prints", 'echo %PDF >"$pdf"')
-    monkeypatch.setattr(report, "BROWSERS", (str(breaks_off), str(prints)))
+    monkeypatch.setattr(write, "BROWSERS", (str(breaks_off), str(prints)))
     (notebooks / "02_bad.ipynb").unlink()
 
-    report.write_report(tmp_path / "report", notebooks)
+    write.write_report(tmp_path / "report", notebooks)
 
     assert (tmp_path / "report" / "report.pdf").read_text() == "%PDF\n"
     assert f"{tmp_path / 'report' / 'report.pdf'}\n" in capsys.readouterr().out
@@ -214,10 +214,10 @@ def test_the_next_browser_prints_where_the_first_one_cannot(
 def test_a_browser_that_breaks_off_leaves_no_broken_pdf(
     tmp_path: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(report, "BROWSERS", (str(browser(tmp_path / "breaks_off", 'echo %P >"$pdf"; exit 139')),))
+    monkeypatch.setattr(write, "BROWSERS", (str(browser(tmp_path / "breaks_off", 'echo %P >"$pdf"; exit 139')),))
     (notebooks / "02_bad.ipynb").unlink()
 
-    report.write_report(tmp_path / "report", notebooks)
+    write.write_report(tmp_path / "report", notebooks)
 
     assert not (tmp_path / "report" / "report.pdf").exists()
     assert "(no PDF: breaks_off could not print it)" in capsys.readouterr().out
@@ -263,10 +263,10 @@ def test_a_signal_that_the_process_was_told_to_ignore_does_not_end_it() -> None:
 def test_without_a_browser_there_is_no_pdf_and_a_line_says_so(
     tmp_path: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(report, "BROWSERS", ("no-such-browser",))
+    monkeypatch.setattr(write, "BROWSERS", ("no-such-browser",))
     (notebooks / "02_bad.ipynb").unlink()
 
-    report.write_report(tmp_path / "report", notebooks)
+    write.write_report(tmp_path / "report", notebooks)
 
     assert "(no PDF: it takes a Chromium, which is not installed)" in capsys.readouterr().out
     assert not (tmp_path / "report" / "report.pdf").exists()
@@ -309,7 +309,7 @@ def test_a_folder_that_may_not_be_entered_is_answered_with_one_line(tmp_path: Pa
         if user == 0:
             os.seteuid(65534)
         with pytest.raises(ConfigurationError, match=r"^Cannot write .*closed.* \(Permission denied\)"):
-            report.write_report(tmp_path / "closed" / "report")
+            write.write_report(tmp_path / "closed" / "report")
     finally:
         os.seteuid(user)
 
@@ -321,6 +321,6 @@ def test_a_report_that_may_not_be_replaced_stays_whole(tmp_path: Path, notebooks
         (folder / name).write_text("old")
 
     with pytest.raises(ConfigurationError, match=r"^Cannot write .*notebooks"):
-        report.write_report(folder, notebooks)
+        write.write_report(folder, notebooks)
 
     assert {path.read_text() for path in folder.iterdir()} == {"old"}

@@ -7,15 +7,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from beefirst.evaluation import overview, runner
-from beefirst.evaluation.environment import PART_OF_A_RUN
+from beefirst.evaluation.experiments import start_here
 from beefirst.evaluation.records import load_record
-from beefirst.evaluation.runner import run_notebook
+from beefirst.evaluation.report import runner
+from beefirst.evaluation.report.runner import run_notebook
+from beefirst.laboratory.environment import PART_OF_A_RUN
 from tests.conftest import wait_until
 from tests.test_notebooks import write_notebook
 
 GOOD = """
-from beefirst.evaluation.verdicts import Verdict
+from beefirst.evaluation.verdict import Verdict
 verdict = Verdict("{name}", {{"A.1": "It holds"}})
 verdict.check("A.1", {holds}, "seen")
 verdict.conclude()"""
@@ -59,7 +60,7 @@ def test_a_failed_check_is_a_fail(tmp_path: Path) -> None:
 
 def test_a_notebook_that_stops_is_a_fail_that_says_why_and_keeps_what_was_seen_before(tmp_path: Path) -> None:
     begun = (
-        'from beefirst.evaluation.verdicts import Verdict\nverdict = Verdict("sample", {"A.1": "One", "A.2": "Two"})\n'
+        'from beefirst.evaluation.verdict import Verdict\nverdict = Verdict("sample", {"A.1": "One", "A.2": "Two"})\n'
         'verdict.check("A.1", True, "seen")'
     )
 
@@ -169,10 +170,10 @@ def three_notebooks(tmp_path: Path) -> Path:
 def test_all_notebooks_but_the_first_are_run_in_order(three_notebooks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(PART_OF_A_RUN)
 
-    found = overview.run_all(three_notebooks)
+    found = start_here.run_all(three_notebooks)
 
     assert [(record.notebook, record.verdict) for record in found] == [("01_slow", "PASS"), ("02_quick", "PASS")]
-    assert overview.notebooks(three_notebooks)["verdict"].tolist() == ["not run", "PASS", "PASS"]
+    assert start_here.notebooks(three_notebooks)["verdict"].tolist() == ["not run", "PASS", "PASS"]
 
 
 def test_as_part_of_another_run_the_quickest_stands_for_all(
@@ -180,7 +181,7 @@ def test_as_part_of_another_run_the_quickest_stands_for_all(
 ) -> None:
     monkeypatch.setenv(PART_OF_A_RUN, "1")
 
-    assert [record.notebook for record in overview.run_all(three_notebooks)] == ["02_quick"]
+    assert [record.notebook for record in start_here.run_all(three_notebooks)] == ["02_quick"]
 
 
 def test_one_that_fails_does_not_keep_the_others_from_running(
@@ -190,4 +191,4 @@ def test_one_that_fails_does_not_keep_the_others_from_running(
     slow = three_notebooks / "01_slow.ipynb"
     slow.write_text(slow.read_text().replace("True", "False"))
 
-    assert [record.verdict for record in overview.run_all(three_notebooks)] == ["FAIL", "PASS"]
+    assert [record.verdict for record in start_here.run_all(three_notebooks)] == ["FAIL", "PASS"]

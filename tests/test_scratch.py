@@ -5,9 +5,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from beefirst.errors import ConfigurationError, DatabaseRefusedError, DatabaseUnavailableError
-from beefirst.evaluation.scratch import PREFIX, ScratchDatabase, configured_url, connect, on_database, server_url
-from beefirst.evaluation.service import RunningService
-from beefirst.ports import free_port
+from beefirst.laboratory.running_service import RunningService
+from beefirst.laboratory.scratch_database import (
+    PREFIX,
+    ScratchDatabase,
+    configured_url,
+    connect,
+    on_database,
+    server_url,
+)
+from beefirst.machine.ports import free_port
 from tests.conftest import SECRET, change_url
 
 

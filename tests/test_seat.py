@@ -18,16 +18,16 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from beefirst.ports import free_port
+from beefirst.machine.ports import free_port
 
 PROGRAM = """
 import sys
 from pathlib import Path
 from beefirst.errors import BeefirstError
-from beefirst.seat.jupyterlab import serve
-from beefirst.settings import SeatSettings
+from beefirst.jupyter.serve import serve
+from beefirst.settings import DeploymentSettings
 try:
-    serve(SeatSettings.load(), Path(sys.argv[1]), int(sys.argv[2]))
+    serve(DeploymentSettings.load(), Path(sys.argv[1]), int(sys.argv[2]))
 except BeefirstError as error:
     sys.exit(str(error))
 """
@@ -281,7 +281,7 @@ def test_a_kernel_starts_without_a_word_in_the_log(container: Seat, kernel: str)
 
 
 def test_a_kernel_goes_on_when_nobody_reads_what_it_complains_of() -> None:
-    complain = "import os; from beefirst.seat.server import _Complaints; sink = _Complaints().sink; "
+    complain = "import os; from beefirst.jupyter.server import _Complaints; sink = _Complaints().sink; "
     read, write = os.pipe()
     os.close(read)
     try:

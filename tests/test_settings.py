@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from beefirst.errors import ConfigurationError
-from beefirst.settings import DatabaseUrl, SeatSettings, Settings, setting_rules
+from beefirst.settings import DeploymentSettings, Settings, setting_rules
+from beefirst.urls import DatabaseUrl
 from tests.conftest import SECRET
 
 
 @pytest.fixture(autouse=True)
 def _empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in (*Settings.model_fields, *SeatSettings.model_fields):
+    for name in (*Settings.model_fields, *DeploymentSettings.model_fields):
         monkeypatch.delenv(name.upper(), raising=False)
 
 
@@ -41,7 +42,7 @@ def test_a_dotenv_file_is_read_and_its_foreign_names_are_ignored(tmp_path: Path)
     settings = Settings.load()
 
     assert settings.ttl_seconds == 45
-    assert SeatSettings.load().api_port == 9000
+    assert DeploymentSettings.load().api_port == 9000
 
 
 def test_the_environment_wins_over_the_dotenv_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

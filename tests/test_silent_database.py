@@ -14,10 +14,10 @@ import httpx
 import psycopg
 import pytest
 
-from beefirst.database.embedded import EmbeddedServer
 from beefirst.database.pool import open_pool, run_step
+from beefirst.embedded_postgres.server import EmbeddedServer
 from beefirst.errors import DatabaseUnavailableError
-from beefirst.evaluation.launch import RunningApi, start_api
+from beefirst.laboratory.api_process import ApiProcess, start_api
 from beefirst.settings import Settings
 from tests.client import activate, register
 from tests.conftest import wait_until
@@ -35,7 +35,7 @@ def server() -> Iterator[EmbeddedServer]:
 
 
 @pytest.fixture
-def api(server: EmbeddedServer) -> Iterator[RunningApi]:
+def api(server: EmbeddedServer) -> Iterator[ApiProcess]:
     """An API with two connections, so that one that is lost is missed."""
     with start_api(server.url, POOL_MAX_SIZE=2, SWEEP_INTERVAL_SECONDS=0.2) as running:
         yield running
@@ -79,7 +79,7 @@ def statements_wait(server: EmbeddedServer, count: int) -> bool:
     return row is not None and row[0] >= count
 
 
-REQUESTS: list[Callable[[RunningApi], httpx.Response]] = [
+REQUESTS: list[Callable[[ApiProcess], httpx.Response]] = [
     lambda api: register(api, ADA),
     lambda api: activate(api, ADA, "0000"),
 ]
@@ -87,7 +87,7 @@ REQUESTS: list[Callable[[RunningApi], httpx.Response]] = [
 
 @pytest.mark.parametrize("request_of", REQUESTS, ids=["register", "activate"])
 def test_a_request_to_a_silent_database_is_503_and_the_next_one_after_it_is_served(
-    server: EmbeddedServer, api: RunningApi, request_of: Callable[[RunningApi], httpx.Response]
+    server: EmbeddedServer, api: ApiProcess, request_of: Callable[[ApiProcess], httpx.Response]
 ) -> None:
     with silence(server):
         answer = request_of(api)
@@ -101,7 +101,7 @@ def test_a_request_to_a_silent_database_is_503_and_the_next_one_after_it_is_serv
 
 
 def test_statements_that_were_under_way_when_it_fell_silent_are_503_and_leave_their_connections_usable(
-    server: EmbeddedServer, api: RunningApi
+    server: EmbeddedServer, api: ApiProcess
 ) -> None:
     with locked_table(server), ThreadPoolExecutor(2) as clients:
         under_way = [clients.submit(partial(register, api, f"{number}@example.com")) for number in range(2)]
@@ -119,7 +119,7 @@ def test_statements_that_were_under_way_when_it_fell_silent_are_503_and_leave_th
 
 
 def test_sigterm_ends_the_service_in_order_while_the_database_is_silent(
-    server: EmbeddedServer, api: RunningApi
+    server: EmbeddedServer, api: ApiProcess
 ) -> None:
     statuses = list[int]()
     with locked_table(server):

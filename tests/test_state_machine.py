@@ -13,7 +13,8 @@ from psycopg import Connection
 from psycopg_pool import AsyncConnectionPool
 
 from beefirst.database.store import RegistrationStore
-from beefirst.registration import Outcome, Registration
+from beefirst.registration.rules import Registration
+from beefirst.registration.states import Outcome
 from tests.databases import empty, migrated_database, pass_time
 from tests.fakes import FakePasswords, RecordingCourier
 

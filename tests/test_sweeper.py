@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from beefirst.evaluation.stage import PASSWORD, Stage
+from beefirst.laboratory.testbed import PASSWORD, Testbed
 from tests.conftest import wait_until
 
 DUE = """
@@ -15,35 +15,35 @@ DUE = """
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with Stage(replicas=3, ttl_seconds=2, sweep_interval_seconds=0.2) as stage:
-        yield stage
+def testbed() -> Iterator[Testbed]:
+    with Testbed(replicas=3, ttl_seconds=2, sweep_interval_seconds=0.2) as testbed:
+        yield testbed
 
 
-def test_a_claim_past_its_time_loses_its_hash_within_seconds(stage: Stage) -> None:
-    stage.register("late@example.com")
+def test_a_claim_past_its_time_loses_its_hash_within_seconds(testbed: Testbed) -> None:
+    testbed.register("late@example.com")
 
-    wait_until(lambda: stage.state("late@example.com") == "EXPIRED")
+    wait_until(lambda: testbed.state("late@example.com") == "EXPIRED")
 
-    assert stage.rows("late@example.com")["password hash"].iloc[0] == "none"
+    assert testbed.rows("late@example.com")["password hash"].iloc[0] == "none"
 
 
-def test_many_replicas_end_each_claim_once(stage: Stage) -> None:
-    stage.execute("DELETE FROM registrations")
-    before = sum(api.log().count(" expired ") for api in stage.apis)
+def test_many_replicas_end_each_claim_once(testbed: Testbed) -> None:
+    testbed.execute("DELETE FROM registrations")
+    before = sum(api.log().count(" expired ") for api in testbed.apis)
 
-    stage.execute(DUE, count=350)
-    wait_until(lambda: set(stage.rows()["state"]) == {"EXPIRED"})
+    testbed.execute(DUE, count=350)
+    wait_until(lambda: set(testbed.rows()["state"]) == {"EXPIRED"})
     time.sleep(0.5)
 
-    assert sum(api.log().count(" expired ") for api in stage.apis) - before == 350
+    assert sum(api.log().count(" expired ") for api in testbed.apis) - before == 350
 
 
-def test_what_ended_a_day_ago_is_deleted_and_an_account_stays(stage: Stage) -> None:
-    stage.activate("stays@example.com", PASSWORD, stage.claim("stays@example.com"))
-    stage.execute("DELETE FROM registrations WHERE state <> 'ACTIVE'")
+def test_what_ended_a_day_ago_is_deleted_and_an_account_stays(testbed: Testbed) -> None:
+    testbed.activate("stays@example.com", PASSWORD, testbed.claim("stays@example.com"))
+    testbed.execute("DELETE FROM registrations WHERE state <> 'ACTIVE'")
     for number, (state, age) in enumerate([("EXPIRED", 25), ("LOCKED", 25), ("EXPIRED", 23)]):
-        stage.execute(
+        testbed.execute(
             "INSERT INTO registrations (email, verification_code, state, created_at) VALUES "
             "(%(email)s, '1234', %(state)s, now() - make_interval(hours => %(age)s))",
             email=f"old{number}@example.com",
@@ -51,43 +51,43 @@ def test_what_ended_a_day_ago_is_deleted_and_an_account_stays(stage: Stage) -> N
             age=age,
         )
 
-    wait_until(lambda: len(stage.rows()) == 2)
+    wait_until(lambda: len(testbed.rows()) == 2)
     time.sleep(0.5)
 
-    assert sorted(stage.rows()["email"]) == ["old2@example.com", "stays@example.com"]
+    assert sorted(testbed.rows()["email"]) == ["old2@example.com", "stays@example.com"]
 
 
-def test_a_budget_that_nobody_touched_for_a_day_is_forgotten(stage: Stage) -> None:
-    stage.claim("budget@example.com")
-    stage.execute("UPDATE address_budgets SET touched_at = touched_at - INTERVAL '25 hours'")
+def test_a_budget_that_nobody_touched_for_a_day_is_forgotten(testbed: Testbed) -> None:
+    testbed.claim("budget@example.com")
+    testbed.execute("UPDATE address_budgets SET touched_at = touched_at - INTERVAL '25 hours'")
 
-    wait_until(lambda: stage.execute("SELECT count(*) FROM address_budgets") == [(0,)])
+    wait_until(lambda: testbed.execute("SELECT count(*) FROM address_budgets") == [(0,)])
 
 
-def overdue(stage: Stage) -> float:
-    lines = stage.apis[0].get("/metrics").text.splitlines()
+def overdue(testbed: Testbed) -> float:
+    lines = testbed.apis[0].get("/metrics").text.splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith("beefirst_claims_overdue "))
 
 
-def test_the_metric_counts_a_claim_that_cannot_be_swept(stage: Stage) -> None:
-    stage.execute("DELETE FROM registrations WHERE state <> 'ACTIVE'")
-    wait_until(lambda: overdue(stage) == 0)
-    with stage.database.connect() as other:
-        stage.register("locked@example.com")
+def test_the_metric_counts_a_claim_that_cannot_be_swept(testbed: Testbed) -> None:
+    testbed.execute("DELETE FROM registrations WHERE state <> 'ACTIVE'")
+    wait_until(lambda: overdue(testbed) == 0)
+    with testbed.database.connect() as other:
+        testbed.register("locked@example.com")
         with other.transaction():
             other.execute("SELECT FROM registrations WHERE email = 'locked@example.com' FOR UPDATE")
-            wait_until(lambda: overdue(stage) == 1)
+            wait_until(lambda: overdue(testbed) == 1)
 
-    wait_until(lambda: overdue(stage) == 0)
+    wait_until(lambda: overdue(testbed) == 0)
 
 
-def test_sweeping_goes_on_after_the_database_was_away(stage: Stage) -> None:
-    stage.execute("DELETE FROM registrations WHERE state <> 'ACTIVE'")
-    stage.execute(
+def test_sweeping_goes_on_after_the_database_was_away(testbed: Testbed) -> None:
+    testbed.execute("DELETE FROM registrations WHERE state <> 'ACTIVE'")
+    testbed.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE datname = current_database() AND application_name = 'beefirst-api'"
     )
 
-    stage.execute(DUE, count=1)
+    testbed.execute(DUE, count=1)
 
-    wait_until(lambda: set(stage.rows("1@example.com")["state"]) == {"EXPIRED"})
+    wait_until(lambda: set(testbed.rows("1@example.com")["state"]) == {"EXPIRED"})

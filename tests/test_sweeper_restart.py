@@ -5,17 +5,17 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from beefirst.database.embedded import EmbeddedServer
-from beefirst.evaluation.launch import RunningApi, start_api
-from beefirst.evaluation.scratch import ScratchDatabase
-from beefirst.ports import free_port
+from beefirst.embedded_postgres.server import EmbeddedServer
+from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.ports import free_port
 from tests.client import fetch_row, register
 from tests.conftest import wait_until
 
 ADA = "ada@example.com"
 
 
-def figures(api: RunningApi) -> dict[str, float]:
+def figures(api: ApiProcess) -> dict[str, float]:
     """Return the sweeper's figures by name and result."""
     families = text_string_to_metric_families(api.get("/metrics").text)
     samples = [sample for family in families for sample in family.samples]

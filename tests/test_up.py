@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from jupyter_client import BlockingKernelClient
 
-from beefirst.evaluation.scratch import ScratchDatabase
-from beefirst.ports import bind, free_port
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.ports import bind, free_port
 from tests.conftest import SECRET, wait_until
 from tests.up import Up, make_folder, run_up
 

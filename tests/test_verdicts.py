@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from beefirst.errors import ProcessError
-from beefirst.evaluation.criteria import CHECKS
-from beefirst.evaluation.looks import RED, table
+from beefirst.evaluation.display.tables import RED, table
+from beefirst.evaluation.evidence import Evidence
+from beefirst.evaluation.promises import CHECKS
 from beefirst.evaluation.records import NOT_FINISHED, load_record, records_folder
-from beefirst.evaluation.stage import Evidence
-from beefirst.evaluation.verdicts import Verdict, VerdictError, begin
-from beefirst.ports import free_port
+from beefirst.evaluation.verdict import Verdict, VerdictError, begin
+from beefirst.machine.ports import free_port
 from tests.kernels import Kernel, running_kernel
 
 PROMISED = {"A.1": "The first holds", "A.2": "The second holds"}
@@ -200,7 +200,7 @@ def test_every_acceptance_criterion_is_promised_by_a_notebook() -> None:
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     data = tmp_path_factory.mktemp("data")
     with running_kernel(BEEFIRST_DATA=str(data)) as kernel:
-        kernel.run("from beefirst.evaluation.verdicts import Verdict")
+        kernel.run("from beefirst.evaluation.verdict import Verdict")
         yield kernel
 
 
@@ -241,7 +241,7 @@ def test_checks_of_cells_that_nobody_names_are_joined(kernel: Kernel) -> None:
 
 
 def test_a_cell_that_the_reader_stops_says_so_in_one_sentence(kernel: Kernel) -> None:
-    kernel.run("from beefirst.evaluation.verdicts import begin; verdict = begin('03_schema')")
+    kernel.run("from beefirst.evaluation.verdict import begin; verdict = begin('03_schema')")
     request = kernel.be_busy()
 
     kernel.manager.interrupt_kernel()

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from beefirst.evaluation.environment import clean_environment
-from beefirst.ports import free_port
+from beefirst.laboratory.environment import clean_environment
+from beefirst.machine.ports import free_port
 from tests.conftest import wait_until
 
 

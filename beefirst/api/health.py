@@ -11,11 +11,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel, Field
 
-from beefirst.database.limits import Connection
-from beefirst.database.migrations import AppliedMigration, Migration, fetch_history
+from beefirst.database.migration_files import Migration
+from beefirst.database.migrations import AppliedMigration, fetch_history
 from beefirst.database.pool import run_step
+from beefirst.database.time_limit import Connection
 from beefirst.errors import DatabaseUnavailableError
-from beefirst.timeline import StartupTimeline
+from beefirst.machine.stopwatch import StartupTimeline
 
 PATIENCE_SECONDS = 1.0
 """A probe is answered within this time, whatever the database does."""

@@ -14,16 +14,17 @@ from beefirst.api import documentation, health, metrics, registrations, sweeper
 from beefirst.api.body_limit import BodyLimit
 from beefirst.api.errors import install_error_handlers
 from beefirst.api.observer import Observer
-from beefirst.database.migrations import read_migrations
+from beefirst.database.migration_files import read_migrations
 from beefirst.database.pool import open_pool
 from beefirst.database.startup import prepare_database
 from beefirst.database.store import RegistrationStore
-from beefirst.folders import MIGRATIONS
-from beefirst.mail import Outbox, create_courier
+from beefirst.machine.folders import MIGRATIONS
+from beefirst.machine.stopwatch import StartupTimeline
+from beefirst.mail.courier import create_courier
+from beefirst.mail.outbox import Outbox
 from beefirst.passwords import BcryptPasswords
-from beefirst.registration import Registration
+from beefirst.registration.rules import Registration
 from beefirst.settings import Settings
-from beefirst.timeline import StartupTimeline
 
 GRACE_SECONDS = 8.0
 """How long requests and mail in flight may take to finish after SIGTERM; Docker kills 10 seconds after it."""

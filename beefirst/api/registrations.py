@@ -10,8 +10,9 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
 from beefirst.api.errors import ANSWERS
 from beefirst.api.schemas import ActivateAnswer, ActivateRequest, Problem, RegisterAnswer, RegisterRequest
-from beefirst.mail import Outbox
-from beefirst.registration import Outcome, Registration
+from beefirst.mail.outbox import Outbox
+from beefirst.registration.rules import Registration
+from beefirst.registration.states import Outcome
 from beefirst.settings import Settings
 
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="beefirst", charset="UTF-8"'}

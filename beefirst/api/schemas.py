@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-from beefirst.credentials import (
+from beefirst.registration.credentials import (
     ADDRESS_MAX_LENGTH,
     CODE_DIGITS,
     PASSWORD_MAX_BYTES,

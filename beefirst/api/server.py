@@ -10,28 +10,28 @@ import uvicorn
 from fastapi import FastAPI
 
 from beefirst.api.main import GRACE_SECONDS, create_app
-from beefirst.logs import configure_logging
-from beefirst.ports import bind
-from beefirst.settings import SeatSettings, Settings
-from beefirst.timeline import StartupTimeline
+from beefirst.machine.logs import configure_logging
+from beefirst.machine.ports import bind
+from beefirst.machine.stopwatch import StartupTimeline
+from beefirst.settings import DeploymentSettings, Settings
 
 log = logging.getLogger("beefirst.api")
 
 
-def serve_api(settings: Settings, seat: SeatSettings) -> None:
+def serve_api(settings: Settings, deployment: DeploymentSettings) -> None:
     """Serve the API until SIGTERM or SIGINT, then finish what is in flight and return.
 
     Args:
         settings: of the service.
-        seat: where to listen, and at which address a browser reaches it.
+        deployment: where to listen, and at which address a browser reaches it.
 
     Raises:
-        AddressTakenError: another program has the port.
+        PortTakenError: another program has the port.
         BeefirstError: the database cannot be used; see `prepare_database`.
     """
     configure_logging(settings.log_level, settings.log_format)
     app = create_app(settings)
-    with bind(*seat.listen(seat.api_port, in_container=8000), setting="API_PORT") as listener:
+    with bind(*deployment.listen(deployment.api_port, in_container=8000), setting="API_PORT") as listener:
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -41,7 +41,7 @@ def serve_api(settings: Settings, seat: SeatSettings) -> None:
             server_header=False,
         )
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_serve(app, config, listener, seat.browser_url(seat.api_port)))
+            runner.run(_serve(app, config, listener, deployment.browser_url(deployment.api_port)))
 
 
 async def _serve(app: FastAPI, config: uvicorn.Config, listener: socket.socket, address: str) -> None:

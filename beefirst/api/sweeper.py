@@ -10,7 +10,7 @@ from beefirst.api.metrics import Metrics
 from beefirst.database.store import RegistrationStore
 from beefirst.database.sweeping import BATCH
 from beefirst.errors import DatabaseUnavailableError
-from beefirst.registration import Registration
+from beefirst.registration.rules import Registration
 
 JITTER = 0.2
 """Replicas that started together drift apart by up to this share of the interval."""

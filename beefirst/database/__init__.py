@@ -1,1 +1,1 @@
-"""PostgreSQL: the way in, the migrations, and the embedded server."""
+"""PostgreSQL: the way in, the migrations, and the store of registrations."""

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from beefirst.database.limits import Connection, Result, limited
 from beefirst.database.startup import connection_parameters
+from beefirst.database.time_limit import Connection, Result, limited
 from beefirst.errors import DatabaseUnavailableError
 from beefirst.settings import Settings
 

@@ -6,8 +6,8 @@ from typing import LiteralString
 
 from psycopg.rows import class_row
 
-from beefirst.database.limits import Connection
-from beefirst.registration import MAILS_A_DAY, Claim, Holder, Judgement, State
+from beefirst.database.time_limit import Connection
+from beefirst.registration.states import MAILS_A_DAY, Claim, Holder, Judgement, State
 
 # Claims the address where `can_be_claimed` says so, and books the mail that is to follow.
 CLAIM_ADDRESS = """

@@ -11,10 +11,12 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 
-from beefirst.database.migrations import AppliedMigration, Migration, migrate
+from beefirst.database.migration_files import Migration
+from beefirst.database.migrations import AppliedMigration, migrate
 from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
-from beefirst.settings import DatabaseUrl, Settings
-from beefirst.timeline import StartupTimeline
+from beefirst.machine.stopwatch import StartupTimeline
+from beefirst.settings import Settings
+from beefirst.urls import DatabaseUrl
 
 MINIMUM_SERVER_VERSION = 140000
 """PostgreSQL 14 is the first with client_connection_check_interval, which the migration runner relies on."""

@@ -5,11 +5,12 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from beefirst.database.migrations import AppliedMigration, Migration, fetch_history, find_pending, read_migrations
+from beefirst.database.migration_files import Migration, read_migrations
+from beefirst.database.migrations import AppliedMigration, fetch_history, find_pending
 from beefirst.database.startup import prepare_database, use_database
-from beefirst.folders import MIGRATIONS
+from beefirst.machine.folders import MIGRATIONS
+from beefirst.machine.stopwatch import StartupTimeline
 from beefirst.settings import Settings
-from beefirst.timeline import StartupTimeline
 
 
 async def bring_up_to_date(settings: Settings) -> list[str]:

@@ -9,9 +9,9 @@ from uuid import UUID
 from psycopg_pool import AsyncConnectionPool
 
 from beefirst.database import registrations, sweeping
-from beefirst.database.limits import Connection, Result
 from beefirst.database.pool import run_step
-from beefirst.registration import Claim, Holder, Judgement
+from beefirst.database.time_limit import Connection, Result
+from beefirst.registration.states import Claim, Holder, Judgement
 
 Arguments = ParamSpec("Arguments")
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from psycopg.rows import scalar_row
 
-from beefirst.database.limits import Connection
+from beefirst.database.time_limit import Connection
 
 BATCH = 25
 """Rows that one statement of the sweeper touches: few, so that no request waits long for its locks, its events, or a

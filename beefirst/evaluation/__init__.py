@@ -1,1 +1,1 @@
-"""What the notebooks call: running services, scratch databases, tables, charts and verdicts."""
+"""The evaluation: promises, the experiments that put them to the test, and the verdicts on them."""

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from beefirst.database.embedded import EmbeddedServer
-from beefirst.evaluation.environment import PART_OF_A_RUN
-from beefirst.seat.imports import skip_iri_grammar
+from beefirst.embedded_postgres.server import EmbeddedServer
+from beefirst.jupyter.fast_import import skip_iri_grammar
+from beefirst.laboratory.environment import PART_OF_A_RUN
 
 skip_iri_grammar()  # nbmake imports nbformat after this
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from beefirst.evaluation.environment import OWN_RECORD, RECORDS
-from beefirst.folders import data_folder, explain_unwritable, replace_file
+from beefirst.laboratory.environment import OWN_RECORD, RECORDS
+from beefirst.machine.folders import data_folder, explain_unwritable, replace_file
 
 Result = Literal["PASS", "FAIL", "NOT SHOWN HERE", "NOT MADE"]
 

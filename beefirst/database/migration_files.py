@@ -1,0 +1,59 @@
+"""The migration files: numbered SQL, read in the order in which it is applied, with a checksum."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from beefirst.errors import MigrationError
+
+FILE_NAME = re.compile(r"(?P<version>\d{3})_[a-z0-9_]+\.sql")
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file of the migrations folder."""
+
+    version: int
+    name: str
+    sql: str
+
+    @property
+    def sha256(self) -> str:
+        """The checksum of the text, which is the same whether lines end in LF or CRLF."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def read_migrations(folder: Path) -> list[Migration]:
+    """Read the migration files in the order in which they are applied.
+
+    Args:
+        folder: holds files named NNN_name.sql, numbered from 001 without a gap; dot-files are passed over.
+
+    Raises:
+        MigrationError: the folder is missing or empty, or a file is misnamed, a duplicate, missing, or not UTF-8.
+    """
+    paths = sorted(path for path in folder.glob("*") if not path.name.startswith("."))
+    if not paths:
+        raise MigrationError(f"There is no migration in {folder}: restore the folder from the release.")
+    migrations = [_read_migration(path) for path in paths]
+    for expected, migration in enumerate(migrations, start=1):
+        if migration.version < expected:
+            raise MigrationError(
+                f"Two migrations have the number {migration.version:03}: give {migration.name} another."
+            )
+        if migration.version > expected:
+            raise MigrationError(f"Migration {expected:03} is missing before {migration.name}: restore its file.")
+    return migrations
+
+
+def _read_migration(path: Path) -> Migration:
+    named = FILE_NAME.fullmatch(path.name)
+    if not named or not path.is_file():
+        raise MigrationError(
+            f"{path.name} in {path.parent} is not named like 001_create_table.sql: rename or remove it."
+        )
+    try:
+        return Migration(int(named["version"]), path.name, path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        raise MigrationError(f"{path.name} cannot be read as UTF-8 text: restore it from the release.") from None

@@ -1,0 +1,1 @@
+"""PostgreSQL without an installation: the server that comes as a Python package."""

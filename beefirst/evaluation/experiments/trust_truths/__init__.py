@@ -1,0 +1,1 @@
+"""The experiments of notebook 07: the eleven guarantees under attack."""

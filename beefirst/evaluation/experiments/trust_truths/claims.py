@@ -1,0 +1,130 @@
+"""Who holds an address, and for how long: truths 1, 3, 7 and 9."""
+
+import time
+
+import pandas as pd
+import psycopg
+
+from beefirst.evaluation.evidence import Evidence
+from beefirst.laboratory import raw_http
+from beefirst.laboratory.testbed import PASSWORD, Testbed
+
+TOLERANCE_SECONDS = 3
+"""How far an experiment stays from a boundary, so that a slow machine does not decide it."""
+
+
+def spellings(local: str, domain: str, count: int) -> list[str]:
+    """Return `count` ways to write one address: upper and lower case in every mixture, and space around it."""
+    letters = f"{local}@{domain}"
+    return [
+        " " * (number % 3)
+        + "".join(c.upper() if number >> i & 1 else c for i, c in enumerate(letters))
+        + "\t" * (number % 2)
+        for number in range(count)
+    ]
+
+
+def unique_claim(testbed: Testbed, count: int = 50) -> Evidence:
+    """Truth 1: register one address many times at once, each time spelled differently, over all replicas."""
+    requests = [raw_http.registering(spelling, PASSWORD) for spelling in spellings("crowd", "example.com", count)]
+    answers = raw_http.send_at_once(testbed.urls, requests)
+    bodies = {(answer.status, answer.body) for answer in answers}
+    mails = testbed.mailbox.wait_for("crowd@example.com", 2)
+    time.sleep(1)  # long enough for a second code to come, if there were one
+    mails = testbed.mailbox.wait_for("crowd@example.com")
+    codes = sum("code" in str(mail["Subject"]) for mail in mails)
+    claims = len(testbed.rows("crowd@example.com"))
+    rows = pd.DataFrame(
+        [
+            ("registrations sent at once, each spelled differently", count, count),
+            ("different answers", len(bodies), 1),
+            ("rows in the table", claims, 1),
+            ("codes mailed", codes, 1),
+            ("notices that a registration is pending", len(mails) - codes, 1),
+        ],
+        columns=["what", "seen", "expected"],
+    )
+    holds = bool((rows["seen"] == rows["expected"]).all()) and next(iter(bodies))[0] == 202
+    return Evidence(holds, f"{count} at once: {claims} claim, {codes} code mailed, {len(bodies)} kind of answer", rows)
+
+
+def time_bound(testbed: Testbed) -> Evidence:
+    """Truth 3: activate claims of different age with everything right; the age is set by the database's clock."""
+    rows, ttl_seconds = [], testbed.ttl_seconds
+    for number, age in enumerate((0, ttl_seconds / 2, ttl_seconds - TOLERANCE_SECONDS, ttl_seconds, 2 * ttl_seconds)):
+        email = f"age{number}@example.com"
+        code = testbed.claim(email)
+        testbed.let_pass(email, age)
+        answer = testbed.activate(email, PASSWORD, code)
+        expected = 200 if age < ttl_seconds else 401
+        rows.append((f"{age:g} s", answer.status_code, expected, testbed.state(email)))
+    frame = pd.DataFrame(rows, columns=["age of the claim", "answer", "expected", "state"])
+    holds = bool((frame["answer"] == frame["expected"]).all())
+    return Evidence(
+        holds, f"accepted up to {ttl_seconds - TOLERANCE_SECONDS:g} s, refused from {ttl_seconds:g} s on", frame
+    )
+
+
+def free_by_itself(ttl_seconds: int = 2) -> Evidence:
+    """Truth 7: on a service whose sweeper sleeps, watch an unproven claim free its address in real time."""
+    with Testbed(ttl_seconds=ttl_seconds, sweep_interval_seconds=3600) as testbed:
+        testbed.claim("held@example.com", "the first person")
+        claimed = time.monotonic()
+        rows = [(0.0, "claimed by the first person", testbed.state("held@example.com"), 1)]
+        while len(codes := _codes(testbed)) < 2 and time.monotonic() - claimed < 10 * ttl_seconds:
+            testbed.register("held@example.com", "the second person")
+            time.sleep(0.2)
+        seconds = time.monotonic() - claimed
+        rows.append((seconds, "claimed by the second person", testbed.state("held@example.com"), len(codes)))
+        answer = testbed.activate("held@example.com", "the second person", codes[-1])
+        rows.append((time.monotonic() - claimed, "activated", testbed.state("held@example.com"), len(codes)))
+    frame = pd.DataFrame(rows, columns=["second", "what", "state", "codes mailed"]).round({"second": 1})
+    holds = answer.status_code == 200 and len(codes) == 2 and seconds >= ttl_seconds
+    return Evidence(holds, f"with a TTL of {ttl_seconds} s the address was claimed anew after {seconds:.1f} s", frame)
+
+
+def _codes(testbed: Testbed) -> list[str]:
+    mails = testbed.mailbox.wait_for("held@example.com")
+    return [str(mail.get_content()).partition("code is ")[2][:4] for mail in mails if "code" in str(mail["Subject"])]
+
+
+MISSPELLED = (
+    "Upper@example.com",
+    " spaced@example.com",
+    "trailing@example.com ",
+    "ünicode@example.com",
+    "tab\t@example.com",
+)
+
+
+def one_spelling(testbed: Testbed) -> Evidence:
+    """Truth 9: claim and activate under different spellings, and offer misspelled ones to the table itself."""
+    claimed, activated = " Grace@Example.COM", "gRACE@eXAMPLE.com"
+    testbed.register(claimed)
+    answer = testbed.activate(activated, PASSWORD, testbed.mailbox.code_for("grace@example.com"))
+    seen = f"{answer.status_code}, {testbed.state('grace@example.com')}"
+    stored = _stored(testbed, "grace@bücher.example")
+    rows = [
+        (f"claimed as {claimed!r}, activated as {activated!r}", seen, "200, ACTIVE"),
+        ("claimed under a domain with an umlaut", stored, "grace@xn--bcher-kva.example"),
+    ]
+    rows += [(f"{address!r} by raw SQL", _insert(testbed, address), "refused") for address in MISSPELLED]
+    frame = pd.DataFrame(rows, columns=["attempt", "seen", "expected"])
+    holds = bool((frame["seen"] == frame["expected"]).all())
+    return Evidence(
+        holds, f"one row for all spellings; the table refuses {len(MISSPELLED)} misspelled addresses", frame
+    )
+
+
+def _stored(testbed: Testbed, email: str) -> str:
+    testbed.register(email)
+    rows = testbed.rows("grace@xn--%")["email"]
+    return str(rows.iloc[0]) if len(rows) == 1 else f"{len(rows)} rows"
+
+
+def _insert(testbed: Testbed, email: str) -> str:
+    try:
+        testbed.execute("INSERT INTO registrations (email, verification_code) VALUES (%(email)s, '0000')", email=email)
+    except psycopg.errors.CheckViolation:
+        return "refused"
+    return "taken"

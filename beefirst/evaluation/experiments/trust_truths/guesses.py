@@ -1,0 +1,96 @@
+"""How often a code can be guessed: truth 8."""
+
+import time
+
+import pandas as pd
+
+from beefirst.evaluation.evidence import Evidence
+from beefirst.laboratory import raw_http
+from beefirst.laboratory.testbed import PASSWORD, Testbed, wrong
+
+DAY = 24 * 3600
+
+WITHOUT_MAIL_SECONDS = 3600.0
+
+GUESSES_A_DAY = 100
+"""NIST SP 800-63B, 3.2.2: at most 100 consecutive failures; of 10,000 codes, a chance of 1 %."""
+
+
+def guesses_at_once(testbed: Testbed, count: int = 100) -> Evidence:
+    """Send many different wrong guesses at one claim at the same moment, over all replicas."""
+    email = "guessed@example.com"
+    code = testbed.claim(email)
+    guesses = [f"{number:04}" for number in range(count + 1) if f"{number:04}" != code][:count]
+    answers = raw_http.send_at_once(testbed.urls, [raw_http.activating(email, PASSWORD, guess) for guess in guesses])
+    row = testbed.rows(email).iloc[0]
+    afterwards = testbed.activate(email, PASSWORD, code).status_code
+    rows = pd.DataFrame(
+        [
+            ("wrong guesses sent at once, all with the right password", str(count), str(count)),
+            ("answers", ", ".join(sorted({str(answer.status) for answer in answers})), "401"),
+            ("different bodies among them", str(len({answer.body for answer in answers})), "1"),
+            ("guesses that were judged", str(row["attempts"]), str(testbed.max_attempts)),
+            ("state", row["state"], "LOCKED"),
+            ("hash", row["password hash"], "none"),
+            ("answer to the right code after that", str(afterwards), "401"),
+        ],
+        columns=["what", "seen", "expected"],
+    )
+    holds = bool((rows["seen"] == rows["expected"]).all())
+    return Evidence(holds, f"{row['attempts']} of {count} guesses at once were judged, then {row['state']}", rows)
+
+
+def guesses_in_a_day(testbed: Testbed) -> Evidence:
+    """Lock, claim anew and guess on, for as many rounds as the address's budgets allow in 24 hours.
+
+    Every statement is real; only the waiting is not: what the database remembers of the address is moved into the
+    past by exactly as long as it makes the attacker wait.
+    """
+    email, clock, guesses, rows = "besieged@example.com", 0.0, 0, list[tuple[object, ...]]()
+    while clock < DAY:
+        if not _claim_blindly(testbed, email):
+            wait = WITHOUT_MAIL_SECONDS
+            rows.append((clock / 3600, "no: the day's mails are spent", guesses, "", round(wait / 60)))
+        else:
+            raw_http.send_at_once(
+                testbed.urls,
+                [raw_http.activating(email, PASSWORD, _wrong_guess(testbed, email))] * testbed.max_attempts,
+            )
+            guesses += testbed.max_attempts
+            during = "claimed" if _claim_blindly(testbed, email) else "refused"
+            wait = _seconds_of_cool_down(testbed, email)
+            rows.append((clock / 3600, "yes", guesses, during, round(wait / 60)))
+        clock += wait
+        testbed.let_pass(email, wait)
+    frame = pd.DataFrame(rows, columns=["hours", "claimed", "guesses", "a claim at once after", "minutes to wait"])
+    refused = set(frame["a claim at once after"]) <= {"refused", ""}
+    summary = f"{guesses} guesses in 24 hours: a chance of {guesses / 10_000:.1%}, where under 1 % is asked for"
+    return Evidence(0 < guesses < GUESSES_A_DAY and refused, summary, frame)
+
+
+def _claim_blindly(testbed: Testbed, email: str) -> bool:
+    """Register, and tell whether that holds the address once the mail has gone out or was withheld."""
+    mails = len(testbed.mailbox.wait_for(email, 0))
+    testbed.register(email)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if len(testbed.mailbox.wait_for(email, 0)) > mails:
+            return True
+        if testbed.state(email) != "CLAIMED":
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _wrong_guess(testbed: Testbed, email: str) -> str:
+    ((code,),) = testbed.execute("SELECT verification_code FROM registrations WHERE email = %(email)s", email=email)
+    return wrong(code)
+
+
+def _seconds_of_cool_down(testbed: Testbed, email: str) -> float:
+    ((seconds,),) = testbed.execute(
+        "SELECT greatest(0, extract(epoch FROM cooling_until - clock_timestamp()))::float8 "
+        "FROM address_budgets WHERE email = %(email)s",
+        email=email,
+    )
+    return float(seconds)

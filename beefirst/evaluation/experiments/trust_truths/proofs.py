@@ -1,0 +1,125 @@
+"""What opens an account and what is left of what does not: truths 2, 4, 5 and 6."""
+
+import re
+import time
+
+import pandas as pd
+import psycopg
+
+from beefirst.evaluation.evidence import Evidence
+from beefirst.laboratory.testbed import PASSWORD, Testbed, wrong
+
+
+def code_only_by_mail(testbed: Testbed) -> Evidence:
+    """Truth 2: register, and look for the code in the mail, the answer with its headers, and the API's log."""
+    email = "courier@example.com"
+    answer = testbed.register(email)
+    code = testbed.mailbox.code_for(email)
+    headers = " ".join(
+        f"{name}: {value}" for name, value in answer.headers.items() if name not in ("date", "x-request-id")
+    )
+    log = " ".join(
+        re.sub(r'^\S+ \S+|"[^"]*"|127\.0\.0\.1:\d+', " ", line) for line in testbed.apis[0].log().splitlines()
+    )
+    places = {
+        "the mail": str(testbed.mailbox.messages[-1]),
+        "the answer": answer.text,
+        "its headers": headers,
+        "the log": log,
+    }
+    found = {place: "yes" if re.search(rf"\b{code}\b", text) else "no" for place, text in places.items()}
+    rows = [(place, seen, "yes" if place == "the mail" else "no") for place, seen in found.items()]
+    frame = pd.DataFrame(rows, columns=["where", "holds the code", "expected"])
+    holds = bool((frame["holds the code"] == frame["expected"]).all())
+    return Evidence(holds, "in the mail, and in neither answer, header nor log", frame)
+
+
+def together(testbed: Testbed) -> Evidence:
+    """Truth 4: try every mixture of right and wrong on one claim, the right one last."""
+    email = "pair@example.com"
+    code = testbed.claim(email)
+    attempts = [
+        ("right code, wrong password", "wrong horse", code, 401, 0),
+        ("wrong code, wrong password", "wrong horse", wrong(code), 401, 0),
+        ("right code, no password", "", code, 401, 0),
+        ("wrong code, right password", PASSWORD, wrong(code), 401, 1),
+        ("right code, right password", PASSWORD, code, 200, 1),
+    ]
+    rows = []
+    for what, password, tried, status, counted in attempts:
+        answer = testbed.activate(email, password, tried)
+        seen = f"{answer.status_code}, {int(testbed.rows(email)['attempts'].iloc[0])} counted"
+        rows.append((what, seen, f"{status}, {counted} counted", testbed.state(email)))
+    frame = pd.DataFrame(rows, columns=["attempt", "seen", "expected", "state"])
+    holds = bool((frame["seen"] == frame["expected"]).all()) and list(frame["state"]) == ["CLAIMED"] * 4 + ["ACTIVE"]
+    return Evidence(
+        holds, "only both together activate, and only a wrong code under the right password counts as an attempt", frame
+    )
+
+
+def dormant_password(testbed: Testbed) -> Evidence:
+    """Truth 5: an attacker claims a victim's address in advance; the victim then confirms, and registers."""
+    email, attacker, victim = "victim@example.com", "the attacker's", "the victim's own"
+    code = testbed.claim(email, attacker)
+    rows: list[tuple[str, object, str, str]] = [
+        ("the attacker claims the address", "", testbed.state(email), "CLAIMED")
+    ]
+    answer = testbed.activate(email, attacker, wrong(code))
+    rows.append(("… and does not have the code", answer.status_code, testbed.state(email), "CLAIMED"))
+    answer = testbed.activate(email, victim, code)
+    rows.append(("the victim enters the code that came", answer.status_code, testbed.state(email), "CLAIMED"))
+    testbed.let_pass(email, 3600)
+    code = testbed.claim(email, victim)
+    answer = testbed.activate(email, attacker, code)
+    rows.append(
+        (
+            "after the TTL the victim registers; the attacker's password",
+            answer.status_code,
+            testbed.state(email),
+            "CLAIMED",
+        )
+    )
+    answer = testbed.activate(email, victim, code)
+    rows.append(("the victim's own password and code", answer.status_code, testbed.state(email), "ACTIVE"))
+    frame = pd.DataFrame(rows, columns=["step", "answer", "state", "expected"])
+    holds = bool((frame["state"] == frame["expected"]).all()) and list(frame["answer"]) == ["", 401, 401, 401, 200]
+    return Evidence(holds, "a claim made in advance gives the attacker nothing", frame)
+
+
+RESURRECTIONS = {
+    "a hash on an EXPIRED row": "UPDATE registrations SET password_hash = 'x' WHERE state = 'EXPIRED' RETURNING 1",
+    "a hash on a LOCKED row": "UPDATE registrations SET password_hash = 'x' WHERE state = 'LOCKED' RETURNING 1",
+    "an EXPIRED row back to ACTIVE": "UPDATE registrations SET state = 'ACTIVE', password_hash = 'x', "
+    "activated_at = now() WHERE state = 'EXPIRED' RETURNING 1",
+}
+
+
+def nothing_kept() -> Evidence:
+    """Truth 6: let claims expire and lock in real time, ask the raw table for hashes, and try to put one back."""
+    with Testbed(ttl_seconds=4, sweep_interval_seconds=0.2) as testbed:
+        code = testbed.claim("locked@example.com")
+        testbed.lock("locked@example.com", PASSWORD, code)
+        testbed.claim("expired@example.com")
+        deadline = time.monotonic() + 20
+        while testbed.state("expired@example.com") != "EXPIRED" and time.monotonic() < deadline:
+            time.sleep(0.1)
+        rows = [
+            (f"{state} rows, and hashes on them", f"{count} and {hashes}", "1 and 0")
+            for state, count, hashes in testbed.execute(
+                "SELECT state, count(*), count(password_hash) FROM registrations GROUP BY state ORDER BY state"
+            )
+        ]
+        rows += [
+            (f"{what}, by raw SQL", _attempt(testbed, statement), "refused")
+            for what, statement in RESURRECTIONS.items()
+        ]
+    frame = pd.DataFrame(rows, columns=["what", "seen", "expected"])
+    holds = len(frame) == 2 + len(RESURRECTIONS) and bool((frame["seen"] == frame["expected"]).all())
+    return Evidence(holds, "no hash on an EXPIRED or LOCKED row, and none can be put back", frame)
+
+
+def _attempt(testbed: Testbed, statement: str) -> str:
+    try:
+        return "done" if testbed.execute(statement) else "there is no such row"
+    except psycopg.errors.CheckViolation:
+        return "refused"

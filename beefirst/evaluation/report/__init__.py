@@ -1,0 +1,1 @@
+"""Running all notebooks, and the report of what they found."""

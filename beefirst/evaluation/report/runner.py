@@ -1,0 +1,190 @@
+"""Running notebooks one after another, each in a kernel of its own, and keeping what came of it."""
+
+import asyncio
+import atexit
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import DEVNULL
+from tempfile import TemporaryDirectory
+from threading import Thread
+
+import nbformat
+from jupyter_core.utils import ensure_async
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from nbformat import NotebookNode
+from traitlets.config import Config
+
+from beefirst.evaluation.promises import CHECKS
+from beefirst.evaluation.records import (
+    NOT_FINISHED,
+    Check,
+    Record,
+    load_record,
+    make_record,
+    records_folder,
+    save_record,
+)
+from beefirst.evaluation.verdict import NOT_RUN, summarise
+from beefirst.laboratory.environment import OWN_RECORD, PART_OF_A_RUN, RECORDS
+
+CELL_SECONDS = 300
+"""How long one cell may take."""
+
+START_SECONDS = 60
+"""How long a kernel may take to start."""
+
+END_SECONDS = 30
+"""How long an interrupt waits for the kernel to end."""
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One notebook after its run.
+
+    Attributes:
+        record: what it found; where it stopped before its verdict, a FAIL that says why.
+        seconds: from the start of its kernel to the end of it.
+        executed: the notebook with its outputs, up to the cell that failed.
+    """
+
+    record: Record
+    seconds: float
+    executed: NotebookNode
+
+
+def run_notebook(
+    path: Path,
+    environment: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+    records: Path | None = None,
+) -> Run:
+    """Run a notebook from its own folder, as nbmake does; the file stays as it is.
+
+    The kernel ends in any case, also where this call is interrupted.
+
+    Args:
+        path: of the notebook.
+        environment: of the kernel; this process's where left out.
+        progress: called in this thread with the number of code cells that are done, and of all.
+        records: where its record goes, and where it finds those of others; `records_folder` where left out.
+    """
+    records = records or records_folder()
+    notebook, started = nbformat.read(path, as_version=4), time.monotonic()
+    with TemporaryDirectory(prefix="beefirst-run-") as folder:
+        run = {PART_OF_A_RUN: "1", OWN_RECORD: folder, RECORDS: str(records)}
+        own = {**(os.environ if environment is None else environment), **run}
+        error = _Execution(notebook, path.parent, own, Path(folder, "kernel.log")).wait(progress or (lambda *_: None))
+        record, seconds = load_record(path.stem, Path(folder)), time.monotonic() - started
+    if error or record is None or record.verdict == NOT_FINISHED:
+        record = _stopped(path.stem, record, error or "it came to no verdict", seconds)
+    record = record.model_copy(update={"seconds": round(seconds, 1)})  # the kernel's start included
+    save_record(record, records)
+    return Run(record, seconds, notebook)
+
+
+def _stopped(notebook: str, record: Record | None, error: str, seconds: float) -> Record:
+    """Return the FAIL of a notebook that an error ended: its own, or else one that says so."""
+    if record and record.verdict == "FAIL":
+        return record
+    evidence = f"the notebook stopped before: {error}"
+    checks = [
+        check.model_copy(update={"evidence": evidence}) if check.result == "NOT MADE" else check
+        for check in (record.checks if record else _promised(notebook))
+    ]
+    if all(check.result in ("PASS", "NOT SHOWN HERE") for check in checks):
+        checks.append(Check(key="RUN", requirement="The notebook runs to its end", result="FAIL", evidence=error))
+    _, sentence = summarise(checks)
+    return make_record(notebook, "FAIL", f"It stopped: {error}. {sentence}", seconds, checks)
+
+
+def _promised(notebook: str) -> list[Check]:
+    return [
+        Check(key=key, requirement=requirement, result="NOT MADE", evidence=NOT_RUN)
+        for key, requirement in CHECKS.get(notebook, {}).items()
+    ]
+
+
+class _Execution:
+    """A notebook at work on a thread of its own, for a kernel that runs another has an event loop already."""
+
+    POLL_SECONDS = 0.1
+
+    def __init__(self, notebook: NotebookNode, folder: Path, environment: Mapping[str, str], log: Path) -> None:
+        self._total, self._done = sum(cell.cell_type == "code" and bool(cell.source) for cell in notebook.cells), 0
+        self._environment, self._log = environment, log
+        self._client = NotebookClient(
+            notebook,
+            timeout=CELL_SECONDS,
+            startup_timeout=START_SECONDS,
+            kernel_name="python3",
+            resources={"metadata": {"path": str(folder)}},
+            on_cell_executed=self._count,
+            config=Config({"KernelManager": {"transport_encryption": "auto"}}),
+        )
+        self._loop = asyncio.new_event_loop()
+        self._task = self._loop.create_task(self._execute())
+        self._result: Future[str] = Future()
+        self._thread = Thread(target=self._run, daemon=True)
+
+    def wait(self, progress: Progress) -> str:
+        """Return the error that ended the notebook as one line, or nothing."""
+        try:
+            self._thread.start()
+            while self._thread.is_alive():
+                progress(self._done, self._total)
+                self._thread.join(self.POLL_SECONDS)
+        except BaseException:  # an interrupt: no kernel is left behind
+            self._loop.call_soon_threadsafe(self._task.cancel)
+            if self._thread.is_alive():
+                self._thread.join(END_SECONDS)
+            raise
+        progress(self._done, self._total)
+        return self._result.result()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._task)
+            self._result.set_result("")
+        except CellExecutionError as error:
+            self._result.set_result(f"{error.ename}: {ANSI.sub('', error.evalue)}".partition("\n")[0])
+        except CellTimeoutError:
+            self._result.set_result(f"a cell took longer than {CELL_SECONDS} s")
+        except RuntimeError as error:  # how nbclient tells of a kernel's death, also of one that never lived
+            self._result.set_result(self._what_became_of_the_kernel(str(error)))
+        except asyncio.CancelledError:
+            self._result.set_result("it was interrupted")
+        except BaseException as error:
+            self._result.set_exception(error)
+        finally:
+            self._loop.close()
+
+    async def _execute(self) -> None:
+        manager = self._client.create_kernel_manager()
+        try:
+            with self._log.open("wb") as log:  # a kernel's own chatter is for nobody, but for its last words
+                await self._client.async_execute(env=self._environment, stdout=DEVNULL, stderr=log)
+        finally:  # nbclient leaves things behind where a start failed or was interrupted
+            atexit.unregister(self._client._cleanup_kernel)
+            if self._client.kc:
+                self._client.kc.stop_channels()
+            if await ensure_async(manager.is_alive()):
+                await ensure_async(manager.shutdown_kernel(now=True))
+
+    def _what_became_of_the_kernel(self, error: str) -> str:
+        if "died" not in error:  # one that was slow to start, and was ended for it
+            return error.strip().partition("\n")[0] or "its kernel failed"
+        written = self._log.read_text(errors="replace").split("\n") if self._log.exists() else []
+        return "; the last that it wrote was: ".join(["its kernel died", *written[-2:-1]])
+
+    def _count(self, **_: object) -> None:
+        self._done += 1

@@ -1,0 +1,137 @@
+"""The verdict at the end of each notebook: every promised check with its evidence, or a failure."""
+
+import time
+
+import pandas as pd
+from IPython.display import display
+
+from beefirst.evaluation.current_cell import Run, current_run, say_when_stopped
+from beefirst.evaluation.display.tables import Shown, banner, table
+from beefirst.evaluation.promises import CHECKS
+from beefirst.evaluation.records import NOT_FINISHED, Check, Result, make_record, own_folder, save_record
+from beefirst.laboratory import running_service
+
+UNREACHED = "Its last cell was not reached."
+NOT_RUN = "the cell that makes it did not run to its end"
+
+
+class VerdictError(AssertionError):
+    """A check failed, or one that was promised was never made."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"FAIL: {self}"]
+
+
+def begin(notebook: str) -> "Verdict":
+    """Return the verdict of a notebook that begins, once what it needs is seen to answer.
+
+    Args:
+        notebook: its name without the suffix.
+
+    Raises:
+        ProcessError: API_URL is set and nothing answers there; the message says what to do.
+        DatabaseUnavailableError: DATABASE_URL is set and nothing answers there; the message says what to do.
+    """
+    say_when_stopped()
+    verdict = Verdict(notebook)
+    running_service.require_named()
+    return verdict
+
+
+class Verdict:
+    """Collects the checks that a notebook promises.
+
+    Args:
+        notebook: the name of the notebook without its suffix; `criteria.CHECKS` lists what it promises.
+        checks: the requirement of each check by its id, for a notebook that is not listed there.
+    """
+
+    def __init__(self, notebook: str, checks: dict[str, str] | None = None) -> None:
+        self.notebook = notebook
+        self._requirements = CHECKS[notebook] if checks is None else checks
+        self._made: list[tuple[Run, Check]] = []
+        self._started = self._last = time.monotonic()
+        self._save(NOT_FINISHED, UNREACHED)
+
+    def check(self, key: str, holds: bool, evidence: object) -> None:
+        """Record whether a promised check holds; a check made twice holds only if it held both times.
+
+        A cell that is run anew takes back what it said before.
+
+        Args:
+            key: the check's id in `criteria.CHECKS`.
+            holds: whether the requirement was seen to hold.
+            evidence: what was seen, in a few words.
+        """
+        self._record(key, "PASS" if holds else "FAIL", str(evidence))
+
+    def not_shown(self, key: str, command: str) -> None:
+        """Record that this way of running cannot make a check.
+
+        Args:
+            key: the check's id in `criteria.CHECKS`.
+            command: what shows it.
+        """
+        self._record(key, "NOT SHOWN HERE", f"run: {command}")
+
+    def _record(self, key: str, result: Result, evidence: str) -> None:
+        now, run = time.monotonic(), current_run()
+        milliseconds = round((now - self._last) * 1000)
+        check = Check(
+            key=key,
+            requirement=self._requirements[key],
+            result=result,
+            evidence=evidence,
+            milliseconds=milliseconds,
+        )
+        self._made = [(earlier, said) for earlier, said in self._made if not run.replaces(earlier)] + [(run, check)]
+        self._last = now
+        self._save(NOT_FINISHED, UNREACHED)
+
+    def conclude(self) -> None:
+        """Show every check, keep the verdict for notebook 00, and raise unless all held.
+
+        Raises:
+            VerdictError: a check failed or was never made.
+        """
+        word, sentence = summarise(self._checks())
+        self._save(word, sentence)
+        display(_shown(word, sentence, self._checks()))
+        if not word.startswith("PASS"):
+            raise VerdictError(sentence)
+
+    def _checks(self) -> list[Check]:
+        return [
+            _join([check for _, check in self._made if check.key == key])
+            or Check(key=key, requirement=requirement, result="NOT MADE", evidence=NOT_RUN)
+            for key, requirement in self._requirements.items()
+        ]
+
+    def _save(self, word: str, sentence: str) -> None:
+        seconds = time.monotonic() - self._started
+        save_record(make_record(self.notebook, word, sentence, seconds, self._checks()), own_folder())
+
+
+def _join(checks: list[Check]) -> Check | None:
+    if not checks:
+        return None
+    result = "FAIL" if any(check.result == "FAIL" for check in checks) else checks[-1].result
+    evidence = "; ".join(dict.fromkeys(check.evidence for check in checks))
+    return checks[-1].model_copy(update={"result": result, "evidence": evidence})
+
+
+def summarise(checks: list[Check]) -> tuple[str, str]:
+    """Return the verdict on `checks` as a word or two, and as a sentence."""
+    count = {result: sum(check.result == result for check in checks) for result in ("PASS", "FAIL", "NOT MADE")}
+    bad = [check.key for check in checks if check.result in ("FAIL", "NOT MADE")]
+    hidden = len(checks) - sum(count.values())
+    if bad or not count["PASS"]:
+        return "FAIL", f"{len(bad)} of {len(checks)} checks failed or were not made: {', '.join(bad)}"
+    word = f"PASS, {hidden} not shown here" if hidden else "PASS"
+    return word, f"{count['PASS']} of {len(checks)} checks were made, and all of them held."
+
+
+def _shown(word: str, sentence: str, checks: list[Check]) -> Shown:
+    rows = pd.DataFrame([check.model_dump(exclude={"milliseconds"}) for check in checks])
+    shown = table(rows.rename(columns={"key": "check"}))
+    return Shown(banner(word, sentence) + shown._repr_html_(), f"{word}: {sentence}\n{shown!r}")

@@ -1,0 +1,153 @@
+"""Starting the API as a process of its own, on a database of one's choice, and following its start."""
+
+import signal
+import time
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import pandas as pd
+
+from beefirst.errors import ProcessError
+from beefirst.laboratory.cleanup import close_with, gone, made, new_folder, uninterrupted
+from beefirst.laboratory.environment import clean_environment
+from beefirst.machine.ports import free_port
+from beefirst.machine.processes import ServerProcess
+
+
+def fetch(url: str, token: str = "") -> httpx.Response:
+    """Return the answer of a program on this machine, past any proxy, which is for others.
+
+    Args:
+        url: what to GET, within 10 seconds.
+        token: lets this process into JupyterLab, if that asks for one.
+    """
+    headers = {"Authorization": f"token {token}"} if token else {}
+    return httpx.get(url, headers=headers, timeout=10, trust_env=False)
+
+
+class ApiProcess:
+    """An API process on a free port of 127.0.0.1; it ends with its `with` block, or when nothing refers to it.
+
+    Args:
+        database_url: the database that it uses.
+        settings: any of the service's settings, by the name that the environment uses.
+        dotenv: the text of a `.env` in its working directory.
+        code: the folder that holds another copy of the package `beefirst`.
+
+    Attributes:
+        url: where it answers.
+        database_url: as given.
+        seconds_until_ready: from the start of the process to the first answer that says ready, by this process's clock.
+    """
+
+    seconds_until_ready: float
+
+    def __init__(self, database_url: str, dotenv: str = "", code: Path | None = None, **settings: Any) -> None:
+        self.database_url = database_url
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        environment = clean_environment() | {"API_PORT": str(port), "DATABASE_URL": database_url}
+        environment |= {name.upper(): str(value) for name, value in settings.items()}
+        if code:
+            environment["PYTHONPATH"] = str(code)
+        with ExitStack() as unless_started:
+            with uninterrupted():
+                self._start(environment, dotenv)
+                unless_started.callback(self._close)
+            unless_started.pop_all()
+
+    def _start(self, environment: dict[str, str], dotenv: str) -> None:
+        temporary = new_folder("beefirst-api-")
+        folder = Path(temporary.name)
+        (folder / ".env").write_text(dotenv)
+        self._log = folder / "api.log"
+        self._began = time.monotonic()
+        with self._log.open("wb") as log:
+            self._service = ServerProcess("The API", ["api"], environment, f"{self.url}/health/ready", folder, log)
+        made("process", self.pid)
+        self._close = close_with(self, partial(_close, self._service, temporary))
+
+    def wait_until_ready(self, seconds: float = 60) -> Self:
+        """Return once requests can be served.
+
+        Raises:
+            ProcessError: it ended, or was not ready within `seconds`; the message ends with its own last line.
+        """
+        try:
+            self._service.wait_until_ready(seconds)
+            self.seconds_until_ready = time.monotonic() - self._began
+        except ProcessError as error:
+            last = (self.log().strip().splitlines() or ["it said nothing"])[-1]
+            self.stop()
+            raise ProcessError(f"{error} {last}") from None
+        return self
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._service.process.pid
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process."""
+        self._service.process.send_signal(number)
+
+    def wait_for_end(self, seconds: float = 60) -> int:
+        """Return the exit status of a process that ends by itself."""
+        return self._service.process.wait(seconds)
+
+    def log(self) -> str:
+        """Return all that the process has written so far."""
+        return self._log.read_text(errors="replace") if self._log.exists() else self._last_log
+
+    def get(self, path: str) -> httpx.Response:
+        """Return the answer to a GET of `path`."""
+        return fetch(self.url + path)
+
+    def startup(self) -> pd.DataFrame:
+        """Return the phases of this start: name, seconds that it took, second at which it began."""
+        return phases_of(self.get("/health/startup").json())
+
+    def stop(self) -> int:
+        """End the process as SIGTERM does and return its exit status."""
+        with uninterrupted():
+            status = self._service.stop()
+            if self._log.exists():
+                self._last_log = self.log()
+            self._close()
+            return status
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _close(service: ServerProcess, folder: TemporaryDirectory[str]) -> None:
+    service.stop()
+    folder.cleanup()
+    gone("process", service.process.pid)
+
+
+def start_api(database_url: str, **settings: Any) -> ApiProcess:
+    """Start an API and return it once requests can be served; arguments and errors as for ApiProcess."""
+    api = ApiProcess(database_url, **settings)
+    try:
+        return api.wait_until_ready()
+    except BaseException:  # an interrupt, too
+        api.stop()
+        raise
+
+
+def phases_of(startup: dict[str, Any]) -> pd.DataFrame:
+    """Return the answer of /health/startup as a table with the columns phase, begins at, seconds."""
+    phases = pd.DataFrame(startup["phases"]).rename(columns={"name": "phase"})
+    phases.insert(1, "begins at", phases["seconds"].cumsum() - phases["seconds"])
+    return phases

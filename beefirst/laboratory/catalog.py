@@ -1,0 +1,96 @@
+"""PostgreSQL's catalogues as DataFrames, and the specified table beside the actual one."""
+
+import time
+from typing import Any, LiteralString
+
+import pandas as pd
+from psycopg import Connection
+
+COLUMNS = """
+    SELECT column_name, data_type, character_maximum_length, is_nullable, column_default
+      FROM information_schema.columns
+     WHERE table_schema = current_schema() AND table_name = %(table)s
+     ORDER BY ordinal_position
+"""
+CONSTRAINTS = """
+    SELECT conname AS name,
+           CASE contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique' WHEN 'c' THEN 'check' ELSE contype::text END
+               AS kind,
+           ARRAY(SELECT attname::text
+                   FROM unnest(conkey) AS key
+                   JOIN pg_attribute ON attrelid = conrelid AND attnum = key) AS columns,
+           pg_get_constraintdef(oid, true) AS definition
+      FROM pg_constraint
+     WHERE conrelid = to_regclass(%(table)s)
+     ORDER BY contype DESC, conname
+"""
+HISTORY = """
+    SELECT name, left(sha256, 12) AS sha256, date_trunc('second', applied_at) AS applied_at,
+           round(milliseconds::numeric, 1) AS ms
+      FROM schema_migrations
+     ORDER BY version
+"""
+BACKENDS = """
+    SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = %(program)s
+"""
+CONNECTIONS = """
+    SELECT application_name, count(*) AS connections, coalesce(host(min(client_addr)), 'socket') AS "from",
+           min(backend_start)::timestamptz(0) AS since
+      FROM pg_stat_activity
+     WHERE datname = current_database()
+     GROUP BY application_name
+     ORDER BY application_name
+"""
+
+
+def query(connection: Connection[Any], statement: LiteralString, **parameters: object) -> pd.DataFrame:
+    """Return the rows of a statement as a DataFrame with the statement's own column names.
+
+    Args:
+        connection: to any database.
+        statement: one SQL statement that returns rows, with parameters as %(name)s.
+        parameters: their values.
+    """
+    cursor = connection.execute(statement, parameters)
+    return pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or ()])
+
+
+def columns(connection: Connection[Any], table: str = "registrations") -> pd.DataFrame:
+    """Return information_schema.columns of one table, in the order of the columns."""
+    frame = query(connection, COLUMNS, table=table)
+    return frame.astype({"character_maximum_length": "Int64"})
+
+
+def constraints(connection: Connection[Any], table: str = "registrations") -> pd.DataFrame:
+    """Return the constraints of one table from pg_constraint: name, kind, columns, definition."""
+    return query(connection, CONSTRAINTS, table=table)
+
+
+def history(connection: Connection[Any]) -> pd.DataFrame:
+    """Return schema_migrations: what was applied, its checksum's first 12 digits, when, and in how many ms."""
+    return query(connection, HISTORY)
+
+
+def connections(connection: Connection[Any]) -> pd.DataFrame:
+    """Return who is connected to this database, by application_name."""
+    return query(connection, CONNECTIONS)
+
+
+def backends(connection: Connection[Any], program: str) -> list[int]:
+    """Return the server processes that serve a program's connections to this very database."""
+    return [int(pid) for pid in query(connection, BACKENDS, program=program)["pid"]]
+
+
+def wait_for_connections(connection: Connection[Any], program: str, count: int, seconds: float = 10) -> int:
+    """Return how many connections a program has to this database, once it has `count` or `seconds` are over.
+
+    Args:
+        connection: to the database in question.
+        program: the application_name of the connections to count.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        found = connections(connection).set_index("application_name")["connections"].get(program, 0)
+        if found >= count or time.monotonic() > deadline:
+            return int(found)
+        time.sleep(0.05)

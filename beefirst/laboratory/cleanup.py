@@ -1,0 +1,126 @@
+"""How long what a notebook makes lives: until nothing refers to it, and at most as long as the notebook's process.
+
+A name that is bound anew lets go of what it named before; an orderly end of the process closes what is left; and of a
+process that is killed, its guard clears up (see `guard`).
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache, partial
+from pathlib import Path
+
+from beefirst.laboratory.environment import clean_environment
+
+DISMISSAL_SECONDS = 5
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let an interrupt wait until the block is over, so that nothing is made without being noted, or closed by half."""
+    if threading.current_thread() is not threading.main_thread():  # interrupts reach the main thread alone
+        yield
+        return
+    waiting: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: waiting.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting:
+            signal.raise_signal(signal.SIGINT)
+
+
+def close_with(owner: object, close: Callable[[], object]) -> Callable[[], object]:
+    """Return what calls `close` when it is called itself, when `owner` goes, or at the end of this process: only once.
+
+    What was made last is closed first.
+
+    Args:
+        owner: whose end it is.
+        close: must not refer to `owner`, which would then never go.
+    """
+    _forget_last_error()
+    return weakref.finalize(owner, partial(_undisturbed, close))
+
+
+def _undisturbed(close: Callable[[], object]) -> None:
+    with uninterrupted():
+        close()
+
+
+def _forget_last_error() -> None:
+    """Let go of what the functions in the last traceback were working on; IPython keeps it for its debugger."""
+    error: BaseException | None = getattr(sys, "last_value", None)
+    while error:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
+def made(kind: str, *what: object) -> None:
+    """Tell the guard of something that must not outlive this process; kinds as in `guard.Thing`."""
+    _guard().tell("made", kind, *what)
+
+
+def gone(kind: str, *what: object) -> None:
+    """Tell the guard that it is gone again."""
+    _guard().tell("gone", kind, *what)
+
+
+def new_folder(prefix: str) -> tempfile.TemporaryDirectory[str]:
+    """Return a new temporary folder that goes with the process at the latest."""
+    with uninterrupted():
+        return tempfile.TemporaryDirectory(prefix=prefix, dir=_guard().folder, ignore_cleanup_errors=True)
+
+
+def common_folder() -> Path:
+    """Return the folder of all temporary folders."""
+    return _guard().folder
+
+
+class _Guard:
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="beefirst-evaluation-"))
+        # As root, an embedded server runs under another account, which must be able to reach its folder in here.
+        self.folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "beefirst.laboratory.reaper"],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # else whoever reads this process's output would wait for the guard, too
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env=clean_environment(),
+            start_new_session=True,  # Jupyter kills a kernel together with its process group
+        )
+        weakref.finalize(self, _dismiss, self._process, self.folder)
+        self.tell("made", "folder", self.folder)
+
+    def tell(self, *words: object) -> None:
+        """Send a line, which holds what must not show in the arguments or the environment of a process."""
+        with suppress(OSError, ValueError):  # a guard that somebody has killed, or that is dismissed, is done without
+            if self._process.stdin:
+                self._process.stdin.write(json.dumps([str(word) for word in words]).encode() + b"\n")
+
+
+@cache
+def _guard() -> _Guard:
+    with uninterrupted():
+        return _Guard()
+
+
+def _dismiss(process: subprocess.Popen[bytes], folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    if process.stdin:
+        process.stdin.close()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(DISMISSAL_SECONDS)

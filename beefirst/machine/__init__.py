@@ -1,0 +1,1 @@
+"""What this machine gives: folders, ports, processes, logs, and a stop-watch."""

@@ -1,0 +1,53 @@
+"""Where beefirst finds its own files, and where it keeps what must survive a restart."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from beefirst.errors import ConfigurationError
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""The folder that holds the package: the checkout, or /app in the images."""
+
+MIGRATIONS = CHECKOUT / "migrations"
+NOTEBOOKS = CHECKOUT / "notebooks"
+
+
+def data_folder() -> Path:
+    """Return the folder for the embedded database, the reader's notebooks and their verdicts.
+
+    Returns:
+        BEEFIRST_DATA where that is set; for root /var/lib/beefirst, which the account that runs
+        PostgreSQL can reach while root's home is closed to it; for anybody else `beefirst` in
+        XDG_DATA_HOME (by default ~/.local/share), as the XDG Base Directory Specification has it.
+    """
+    if chosen := os.environ.get("BEEFIRST_DATA"):
+        return Path(chosen).expanduser().absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/beefirst")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "beefirst"
+
+
+@contextmanager
+def explain_unwritable() -> Iterator[None]:
+    """Turn the operating system's refusal to read or write a file of ours into the one line that helps.
+
+    Raises:
+        ConfigurationError: a file or folder could not be read or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot use {error.filename} ({error.strerror}): set BEEFIRST_DATA to a folder of your own."
+        ) from None
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write under a passing name first: whoever reads `path` finds the old file or the new one, never a part."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as passing:
+        passing.write(content)
+    Path(passing.name).chmod(0o644)
+    Path(passing.name).replace(path)

@@ -1,0 +1,80 @@
+"""Taking a TCP port, and finding a free one."""
+
+import errno
+import socket
+from collections import deque
+from contextlib import ExitStack, suppress
+from typing import Any
+
+from beefirst.errors import ConfigurationError, PortTakenError
+
+
+def bind(host: str, port: int, setting: str) -> socket.socket:
+    """Return a socket that has `host:port` and does not listen yet.
+
+    Args:
+        host: a name or an address of this machine.
+        port: the TCP port; 0 takes any.
+        setting: the name of the setting that moves the port, for the message.
+
+    Raises:
+        PortTakenError: another program listens there.
+        ConfigurationError: the address is not one of this machine's, or the port is not allowed to this user.
+    """
+    family, kind, protocol, _, address = _resolve(host, port)
+    try:
+        with ExitStack() as unless_bound:
+            listener = unless_bound.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            unless_bound.pop_all()
+    except OSError as error:
+        raise _explain(error, host, port, setting) from None
+    return listener
+
+
+def refuse_unknown_host(host: str) -> None:
+    """Raise ConfigurationError where a BIND_ADDRESS is neither an address nor a name that leads to one."""
+    _resolve(host, 0)
+
+
+def _resolve(host: str, port: int) -> tuple[int, int, int, str, tuple[Any, ...]]:
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:  # the latter of a name that could be none
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(
+            f"BIND_ADDRESS is {host}, which leads to no address ({reason}): "
+            "set it to one of this machine's, as 127.0.0.1."
+        ) from None
+
+
+def refuse_taken_port(host: str, port: int, setting: str) -> None:
+    """Raise as `bind` does where a server could not listen, or where `localhost` leads to another program first."""
+    bind(host, port, setting).close()
+    if host == "127.0.0.1":
+        with suppress(ConfigurationError):  # a machine without IPv6
+            bind("::1", port, setting).close()
+
+
+def _explain(error: OSError, host: str, port: int, setting: str) -> PortTakenError | ConfigurationError:
+    if error.errno == errno.EADDRINUSE:
+        return PortTakenError(f"Port {port} is taken: stop the program that has it, or set {setting} to a free port.")
+    reason = error.strerror or str(error)
+    return ConfigurationError(f"Cannot listen on {host}:{port} ({reason}): set {setting} or BIND_ADDRESS to another.")
+
+
+_recent: deque[int] = deque(maxlen=64)
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 on which nothing listens, and that was not returned a short while ago.
+
+    Who asked for one before may not listen on it yet.
+    """
+    while True:
+        with bind("127.0.0.1", 0, "") as listener:
+            port: int = listener.getsockname()[1]
+        if port not in _recent:
+            _recent.append(port)
+            return port

@@ -1,0 +1,1 @@
+"""Delivering a code: to the log, for the demo, or over SMTP."""

@@ -1,0 +1,60 @@
+"""What the rules need from outside: a store, the hashing of passwords, a courier."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from beefirst.registration.states import Claim, Holder, Judgement, State
+
+
+class Store(Protocol):
+    """Where registrations are kept; each method is one atomic step, and all time is the store's own."""
+
+    async def claim(self, email: str, password_hash: str, code: str) -> Claim | None:
+        """Claim an address and book a mail to it; None where it is taken or cooling down."""
+
+    async def find_claim(self, email: str) -> Claim | None:
+        """Return the claim on an address that is still to be proven in time."""
+
+    async def judge(self, claim: Claim, code: str) -> Judgement | None:
+        """Let a code count against this very claim; None where that claim is over."""
+
+    async def release(self, claim: Claim) -> bool:
+        """End this very claim as EXPIRED, and tell whether it still was one."""
+
+    async def find_holder(self, email: str) -> Holder | None:
+        """Return who holds an address, if somebody does."""
+
+    async def book_notice(self, email: str, holder: Holder) -> datetime | None:
+        """Book a notice on the address's budget; None where one is not due or the budget is spent."""
+
+    async def refund_mail(self, email: str, mailed_at: datetime) -> None:
+        """Take a mail that never left off the address's budget."""
+
+    async def expire_due(self) -> Sequence[UUID]:
+        """End a batch of claims past their time, and return them."""
+
+
+class Passwords(Protocol):
+    """Hashing, which takes a fixed and deliberate amount of work."""
+
+    async def hash(self, password: str) -> str:
+        """Return a salted hash."""
+
+    async def match(self, password: str, password_hash: str | None) -> bool:
+        """Tell whether they belong together; without a hash the work is the same and the answer is no."""
+
+    def even_out(self) -> AbstractAsyncContextManager[None]:
+        """Let a block take a fixed time: what follows the hash work must not show in how long an answer takes."""
+
+
+class Courier(Protocol):
+    """Delivers mail, or raises MailError within its time limit."""
+
+    async def send_code(self, email: str, code: str) -> None:
+        """Mail a code to the person who claims an address."""
+
+    async def send_notice(self, email: str, state: State) -> None:
+        """Tell the owner of a taken address that somebody tried to register it."""

@@ -1,0 +1,139 @@
+"""The rules of a registration: its states, what may follow what, and the use cases register, activate and expire.
+
+Nothing here knows a framework or a driver; what the rules need from outside stands below as a Protocol.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from beefirst.errors import AddressRefusedError, MailError, PasswordRefusedError
+from beefirst.registration.credentials import check_password, draw_code, normalise_address
+from beefirst.registration.interfaces import Courier, Passwords, Store
+from beefirst.registration.states import Claim, Judgement, Outcome, State
+
+log = logging.getLogger("beefirst.registration")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What `register` did, and the mail that is to follow.
+
+    Attributes:
+        claim: None where the address was taken.
+    """
+
+    email: str = field(repr=False)
+    claim: Claim | None
+    code: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt to activate."""
+
+    outcome: Outcome
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True)
+class Registration:
+    """The use cases.
+
+    Args:
+        store: where registrations are kept.
+        passwords: how passwords are hashed.
+        courier: how mail is delivered.
+    """
+
+    store: Store
+    passwords: Passwords
+    courier: Courier
+
+    async def register(self, address: str, password: str) -> Registered:
+        """Claim an address with a password; work and time are the same whether the address is free or not.
+
+        Raises:
+            AddressRefusedError: see `normalise_address`.
+            PasswordRefusedError: see `check_password`.
+        """
+        email = normalise_address(address)
+        password_hash = await self.passwords.hash(check_password(password))
+        async with self.passwords.even_out():
+            code = draw_code()
+            return Registered(email, await self.store.claim(email, password_hash, code), code)
+
+    async def deliver(self, registered: Registered) -> bool:
+        """Send the mail that follows a registration, and tell whether one was sent.
+
+        A claim whose code cannot be delivered is released, so that the address is free to try again.
+
+        Raises:
+            MailError: it could not be delivered; the claim is released and the mail not counted.
+        """
+        if registered.claim:
+            return await self._deliver_code(registered.claim, registered.code)
+        return await self._deliver_notice(registered.email)
+
+    async def _deliver_code(self, claim: Claim, code: str) -> bool:
+        if claim.mailed_at is None:
+            await self._release(claim, "mails of the day spent")
+            return False
+        try:
+            await self.courier.send_code(claim.email, code)
+        except MailError:
+            await self._release(claim, "mail not delivered")
+            await self.store.refund_mail(claim.email, claim.mailed_at)
+            raise
+        return True
+
+    async def _release(self, claim: Claim, reason: str) -> None:
+        if await self.store.release(claim):
+            log.info("expired", extra={"registration": str(claim.id), "reason": reason})
+
+    async def _deliver_notice(self, email: str) -> bool:
+        holder = await self.store.find_holder(email)
+        mailed_at = await self.store.book_notice(email, holder) if holder else None
+        if not holder or not mailed_at:
+            return False
+        try:
+            await self.courier.send_notice(email, holder.state)
+        except MailError:
+            await self.store.refund_mail(email, mailed_at)
+            raise
+        return True
+
+    async def activate(self, address: str, password: str, code: str) -> Attempt:
+        """Prove a claim with its own password and its code.
+
+        Only a right password lets a code count, so that a stranger cannot lock somebody out. Whatever is wrong,
+        the hash work is the same, and so is the time after it.
+
+        Args:
+            address: normalised as on register.
+            password: one that register would refuse never matches.
+            code: four digits.
+        """
+        claim, password = await self._find_claim(address, password)
+        matches = await self.passwords.match(password, claim.password_hash if claim else None)
+        async with self.passwords.even_out():
+            if not matches or not claim:
+                return Attempt(Outcome.WRONG_PASSWORD if claim else Outcome.NO_CLAIM, claim)
+            return Attempt(_outcome(await self.store.judge(claim, code)), claim)
+
+    async def _find_claim(self, address: str, password: str) -> tuple[Claim | None, str]:
+        try:
+            return await self.store.find_claim(normalise_address(address)), check_password(password)
+        except (AddressRefusedError, PasswordRefusedError):
+            return None, ""
+
+    async def expire(self) -> Sequence[UUID]:
+        """End a batch of the claims that are past their time, erasing their hashes, and return them."""
+        return await self.store.expire_due()
+
+
+def _outcome(judgement: Judgement | None) -> Outcome:
+    if judgement is None:
+        return Outcome.NO_CLAIM
+    return {State.ACTIVE: Outcome.ACTIVATED, State.LOCKED: Outcome.LOCKED}.get(judgement.state, Outcome.WRONG_CODE)
