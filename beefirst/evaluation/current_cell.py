@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from IPython import get_ipython
 
 
-class Run(NamedTuple):
+class CellRun(NamedTuple):
     """One run of a cell.
 
     Attributes:
@@ -18,17 +18,17 @@ class Run(NamedTuple):
     cell: str | None
     number: int
 
-    def replaces(self, other: "Run") -> bool:
+    def replaces(self, other: "CellRun") -> bool:
         """Tell whether `other` is an earlier run of the same cell."""
         return self.cell is not None and self.cell == other.cell and self.number != other.number
 
 
-def current_run() -> Run:
+def current_run() -> CellRun:
     """Return the run that calls this."""
     shell = get_ipython()
     kernel = getattr(shell, "kernel", None)
     metadata = kernel.get_parent("shell").get("metadata", {}) if kernel else {}
-    return Run(metadata.get("cellId"), shell.execution_count if shell else 0)
+    return CellRun(metadata.get("cellId"), shell.execution_count if shell else 0)
 
 
 def say_when_stopped() -> None:
@@ -40,7 +40,7 @@ def say_when_stopped() -> None:
 def _say_stopped(
     shell: Any, kind: type[BaseException], error: BaseException, trace: TracebackType, **_: object
 ) -> list[str]:
-    said = ["Stopped. Run this cell again, or go on with another."]
+    said = ["Stopped. CellRun this cell again, or go on with another."]
     traceback.clear_frames(trace)  # lets go of what they were working on
     shell._showtraceback(kind, error, said)
     return said

@@ -13,7 +13,6 @@ import pytest
 
 from beefirst.embedded_postgres.server import EmbeddedServer
 from beefirst.jupyter.fast_import import skip_iri_grammar
-from beefirst.laboratory.environment import PART_OF_A_RUN
 
 skip_iri_grammar()  # nbmake imports nbformat after this
 
@@ -54,7 +53,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         (profile / "ipython_kernel_config.py").write_text(KERNEL_CONFIG)
         os.environ["IPYTHONDIR"] = str(folder / "ipython")
         os.environ["BEEFIRST_DATA"] = str(folder / "data")
-        os.environ[PART_OF_A_RUN] = "1"
         os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # a kernel `python3` in the user's home is not this one
         os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
         os.environ.setdefault("MPLCONFIGDIR", str(folder / "matplotlib"))

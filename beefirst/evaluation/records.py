@@ -1,6 +1,5 @@
 """What each notebook found in its last run, kept beside the reader's notebooks."""
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,8 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from beefirst.laboratory.environment import OWN_RECORD, RECORDS
-from beefirst.machine.folders import data_folder, explain_unwritable, replace_file
+from beefirst.machine.folders import explain_unwritable, replace_file
 
 Result = Literal["PASS", "FAIL", "NOT SHOWN HERE", "NOT MADE"]
 
@@ -70,34 +68,23 @@ def make_record(notebook: str, verdict: str, sentence: str, seconds: float, chec
 
 
 @explain_unwritable()
-def save_record(record: Record, folder: Path | None = None) -> None:
+def save_record(record: Record, folder: Path) -> None:
     """Keep the record of a notebook's last run in the place of the one before.
 
     Args:
         record: of the run.
-        folder: `records_folder` where left out.
+        folder: made if need be.
 
     Raises:
         ConfigurationError: the folder cannot be written.
     """
-    folder = folder or records_folder()
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / f"{record.notebook}.json", record.model_dump_json(indent=1).encode())
 
 
-def load_record(notebook: str, folder: Path | None = None) -> Record | None:
+def load_record(notebook: str, folder: Path) -> Record | None:
     """Return the record of a notebook's last run; None where there was none, or it cannot be read."""
     try:
-        return Record.model_validate_json(((folder or records_folder()) / f"{notebook}.json").read_bytes())
+        return Record.model_validate_json((folder / f"{notebook}.json").read_bytes())
     except (OSError, ValidationError):
         return None
-
-
-def own_folder() -> Path:
-    """Return where this notebook keeps its record: with all others, or where the run that it is part of looks."""
-    return Path(os.environ[OWN_RECORD]) if OWN_RECORD in os.environ else records_folder()
-
-
-def records_folder() -> Path:
-    """Return where the records of past runs are kept, those of a report apart from the reader's."""
-    return Path(os.environ[RECORDS]) if RECORDS in os.environ else data_folder() / "verdicts"

@@ -1,14 +1,17 @@
 """The verdict at the end of each notebook: every promised check with its evidence, or a failure."""
 
 import time
+from collections.abc import Mapping
 
 import pandas as pd
 from IPython.display import display
 
-from beefirst.evaluation.current_cell import Run, current_run, say_when_stopped
-from beefirst.evaluation.display.tables import Shown, banner, table
+from beefirst.evaluation.current_cell import CellRun, current_run, say_when_stopped
+from beefirst.evaluation.display.tables import Shown, banner, caption, table
+from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.promises import CHECKS
-from beefirst.evaluation.records import NOT_FINISHED, Check, Result, make_record, own_folder, save_record
+from beefirst.evaluation.records import NOT_FINISHED, Check, make_record, save_record
+from beefirst.evaluation.run_context import RunContext
 from beefirst.laboratory import running_service
 
 UNREACHED = "Its last cell was not reached."
@@ -42,46 +45,50 @@ class Verdict:
     """Collects the checks that a notebook promises.
 
     Args:
-        notebook: the name of the notebook without its suffix; `criteria.CHECKS` lists what it promises.
+        notebook: the name of the notebook without its suffix; `promises.CHECKS` lists what it promises.
         checks: the requirement of each check by its id, for a notebook that is not listed there.
     """
 
     def __init__(self, notebook: str, checks: dict[str, str] | None = None) -> None:
         self.notebook = notebook
         self._requirements = CHECKS[notebook] if checks is None else checks
-        self._made: list[tuple[Run, Check]] = []
+        self._made: list[tuple[CellRun, Check]] = []
         self._started = self._last = time.monotonic()
         self._save(NOT_FINISHED, UNREACHED)
 
-    def check(self, key: str, holds: bool, evidence: object) -> None:
-        """Record whether a promised check holds; a check made twice holds only if it held both times.
+    def show(self, key: str, evidence: Evidence) -> None:
+        """Record whether a promised check holds, and show what it was judged on.
 
-        A cell that is run anew takes back what it said before.
-
-        Args:
-            key: the check's id in `criteria.CHECKS`.
-            holds: whether the requirement was seen to hold.
-            evidence: what was seen, in a few words.
-        """
-        self._record(key, "PASS" if holds else "FAIL", str(evidence))
-
-    def not_shown(self, key: str, command: str) -> None:
-        """Record that this way of running cannot make a check.
+        A check made twice holds only if it held both times; a cell that is run anew takes back what it said before.
 
         Args:
-            key: the check's id in `criteria.CHECKS`.
-            command: what shows it.
+            key: the check's id in `promises.CHECKS`.
+            evidence: what the experiment showed.
         """
-        self._record(key, "NOT SHOWN HERE", f"run: {command}")
+        self._record(key, evidence)
+        display(_caption(key, evidence))
+        if evidence.picture is not None:
+            display(evidence.picture)
+        elif not evidence.rows.empty:
+            display(table(evidence.rows))
 
-    def _record(self, key: str, result: Result, evidence: str) -> None:
+    def show_together(self, evidence_by_key: Mapping[str, Evidence]) -> None:
+        """Do as `show` for several checks, with the rows of all in one table."""
+        for key, evidence in evidence_by_key.items():
+            self._record(key, evidence)
+            display(_caption(key, evidence))
+        rows = [evidence.rows for evidence in evidence_by_key.values() if not evidence.rows.empty]
+        if rows:
+            display(table(pd.concat(rows)))
+
+    def _record(self, key: str, evidence: Evidence) -> None:
         now, run = time.monotonic(), current_run()
         milliseconds = round((now - self._last) * 1000)
         check = Check(
             key=key,
             requirement=self._requirements[key],
-            result=result,
-            evidence=evidence,
+            result=evidence.result,
+            evidence=evidence.summary,
             milliseconds=milliseconds,
         )
         self._made = [(earlier, said) for earlier, said in self._made if not run.replaces(earlier)] + [(run, check)]
@@ -94,7 +101,7 @@ class Verdict:
         Raises:
             VerdictError: a check failed or was never made.
         """
-        word, sentence = summarise(self._checks())
+        word, sentence = conclude_from(self._checks())
         self._save(word, sentence)
         display(_shown(word, sentence, self._checks()))
         if not word.startswith("PASS"):
@@ -109,7 +116,9 @@ class Verdict:
 
     def _save(self, word: str, sentence: str) -> None:
         seconds = time.monotonic() - self._started
-        save_record(make_record(self.notebook, word, sentence, seconds, self._checks()), own_folder())
+        save_record(
+            make_record(self.notebook, word, sentence, seconds, self._checks()), RunContext.current().own_folder
+        )
 
 
 def _join(checks: list[Check]) -> Check | None:
@@ -120,7 +129,7 @@ def _join(checks: list[Check]) -> Check | None:
     return checks[-1].model_copy(update={"result": result, "evidence": evidence})
 
 
-def summarise(checks: list[Check]) -> tuple[str, str]:
+def conclude_from(checks: list[Check]) -> tuple[str, str]:
     """Return the verdict on `checks` as a word or two, and as a sentence."""
     count = {result: sum(check.result == result for check in checks) for result in ("PASS", "FAIL", "NOT MADE")}
     bad = [check.key for check in checks if check.result in ("FAIL", "NOT MADE")]
@@ -129,6 +138,10 @@ def summarise(checks: list[Check]) -> tuple[str, str]:
         return "FAIL", f"{len(bad)} of {len(checks)} checks failed or were not made: {', '.join(bad)}"
     word = f"PASS, {hidden} not shown here" if hidden else "PASS"
     return word, f"{count['PASS']} of {len(checks)} checks were made, and all of them held."
+
+
+def _caption(key: str, evidence: Evidence) -> Shown:
+    return caption(key, evidence.result, evidence.summary)
 
 
 def _shown(word: str, sentence: str, checks: list[Check]) -> Shown:

@@ -1,24 +1,10 @@
-"""What the environment tells notebooks, and what the processes that they start are not to learn from it."""
+"""What the processes that tests and notebooks start are not to learn from the environment of their parent."""
 
 import os
 
 from beefirst.settings import DeploymentSettings, Settings
 
-PART_OF_A_RUN = "BEEFIRST_PART_OF_A_RUN"
-"""Set for notebooks that are run along with others: then 00 does not run all of them again."""
-
-OWN_RECORD = "BEEFIRST_OWN_RECORD"
-"""The folder in which a notebook leaves its record for whoever runs it: others may run the same one meanwhile."""
-
-RECORDS = "BEEFIRST_RECORDS"
-"""The folder in which notebooks that are run for a report keep their records, apart from those of the reader's runs."""
-
-OWN_NAMES = {
-    *(name.upper() for model in (Settings, DeploymentSettings) for name in model.model_fields),
-    PART_OF_A_RUN,
-    OWN_RECORD,
-    RECORDS,
-}
+OWN_NAMES = {name.upper() for model in (Settings, DeploymentSettings) for name in model.model_fields}
 
 
 def clean_environment() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """One look for every table and plot: inline styles, which survive in untrusted notebooks, on GitHub and in print."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
 from html import escape
 from typing import Any
@@ -71,6 +71,13 @@ def table(frame: pd.DataFrame) -> Shown:
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     )
     return Shown(html, frame.to_string(index=False))
+
+
+def fields(values: Mapping[str, object], name: str = "field") -> pd.DataFrame:
+    """Return named values as a table with two columns: the first is called `name`, the second value."""
+    return pd.DataFrame(
+        [(key, "NULL" if value is None else str(value)) for key, value in values.items()], columns=[name, "value"]
+    )
 
 
 def _head(name: str, numeric: bool) -> str:
@@ -145,3 +152,13 @@ def banner(word: str, sentence: str) -> str:
         f'<div style="border-left:6px solid {colour};padding:8px 14px;margin:4px 0 10px 0;font-size:15px">'
         f'<strong style="color:{colour}">{escape(word)}</strong> &nbsp;{escape(sentence)}</div>'
     )
+
+
+def caption(key: str, word: str, sentence: str) -> Shown:
+    """Return the line above an output that says which check it is for, how that came out, and what was seen."""
+    shown = escape(sentence).replace("$", "<span>$</span>")
+    html = (
+        f'<div style="font-size:13px;margin:2px 0"><strong style="color:{_colour(word)}">{escape(word)}</strong> '
+        f"<strong>{escape(key)}</strong> &nbsp;{shown}</div>"
+    )
+    return Shown(html, f"{word} {key}: {sentence}")

@@ -1,32 +1,24 @@
-"""What notebook 00 shows: what runs where, and what each notebook found."""
+"""Notebook 00: what runs where, whether all of it is up, and what each notebook found."""
 
-import json
-import os
 import platform
-import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
-from IPython.display import display
 
 from beefirst.database.migration_files import read_migrations
-from beefirst.evaluation.display.tables import NOT_RUN_YET, Shown, table
-from beefirst.evaluation.records import NOT_FINISHED, Record, load_record, own_folder
+from beefirst.evaluation.evidence import Evidence, compare, experiment, not_shown_here
+from beefirst.evaluation.notebook_list import FIRST, LiveTable, find_notebooks
+from beefirst.evaluation.records import Record, load_record
 from beefirst.evaluation.report.runner import run_notebook
+from beefirst.evaluation.run_context import RunContext
 from beefirst.jupyter.readers_copy import copies_folder, outdated
-from beefirst.laboratory.environment import PART_OF_A_RUN
-from beefirst.laboratory.running_service import RunningService, jupyterlab_url
-from beefirst.machine.folders import CHECKOUT, MIGRATIONS, NOTEBOOKS
-
-FIRST = "00_start_here"
-COLUMNS = ["notebook", "question", "criterion", "takes", "verdict", "last run"]
-CRITERION = re.compile(r"\*\*Criterion (?P<criterion>.+?)\.\*\*")
-DURATION = re.compile(r"\*\*Takes\*\* (?P<duration>about \d+ \w+)")
+from beefirst.laboratory import catalog
+from beefirst.laboratory.running_service import OWN, RunningService, jupyterlab_url
+from beefirst.machine.folders import CHECKOUT, MIGRATIONS
 
 
 def programs(service: RunningService) -> pd.DataFrame:
@@ -51,82 +43,76 @@ def version_of(package: str) -> str:
         return str(tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"])
 
 
-def fields(values: Mapping[str, object], name: str = "field") -> pd.DataFrame:
-    """Return named values as a table with two columns: the first is called `name`, the second value."""
-    return pd.DataFrame(
-        [(key, "NULL" if value is None else str(value)) for key, value in values.items()], columns=[name, "value"]
-    )
-
-
-def shipped_migrations() -> list[str]:
-    """Return the checksum of each migration file in order, as short as `catalog.history` gives it."""
-    return [file.sha256[:12] for file in read_migrations(MIGRATIONS)]
-
-
 def _target(service: RunningService) -> str:
     with service.connect() as connection:
         info = connection.info
         return f"{info.host}:{info.port}, database {info.dbname}"
 
 
-def find_notebooks(folder: Path | None = None) -> list[Path]:
-    """Return the numbered notebooks of a folder in their order.
+@experiment
+def api_is_ready(service: RunningService) -> Evidence:
+    """Ask the API for its own state, which includes that its database answers and has every migration."""
+    state = service.get("/health")
+    rows = pd.DataFrame([(name, "NULL" if value is None else str(value)) for name, value in state.items()])
+    summary = f"{service.browser_url}/health says {state['status']}"
+    return Evidence(state["status"] == "ready", summary, rows.set_axis(["field", "value"], axis="columns"))
+
+
+@experiment
+def migrations_are_those_shipped(service: RunningService) -> Evidence:
+    """Compare the database's own record of its migrations with the files that were shipped."""
+    with service.connect() as connection:
+        history = catalog.history(connection)
+    shipped = {file.name: file.sha256[:12] for file in read_migrations(MIGRATIONS)}
+    applied = dict(zip(history["name"], history["sha256"], strict=True))
+    rows = [
+        (name, applied.get(name, "not applied"), shipped.get(name, "not shipped"), _moment(history, name))
+        for name in dict.fromkeys([*shipped, *applied])
+    ]
+    newest = history["name"].iloc[-1] if len(history) else "none"
+    evidence = compare(
+        f"{len(applied)} applied, {len(shipped)} shipped; newest: {newest}",
+        [row[:3] for row in rows],
+        ["migration", "sha256 in the database", "expected"],
+    )
+    return Evidence(evidence.holds, evidence.summary, evidence.rows.assign(**{"applied at": [row[3] for row in rows]}))
+
+
+def _moment(history: pd.DataFrame, name: str) -> str:
+    moments = history.loc[history["name"] == name, "applied_at"]
+    return str(moments.iloc[0]) if len(moments) else ""
+
+
+@experiment
+def jupyterlab_answers(service: RunningService) -> Evidence:
+    """Ask the JupyterLab that serves the reader, where this is not a notebook on its own."""
+    if service.way == OWN:
+        return not_shown_here("docker compose up, or python -m beefirst up")
+    url = jupyterlab_url()
+    return Evidence(url is not None, f"address that answers: {url}")
+
+
+@experiment
+def every_notebook_holds(folder: Path | None = None) -> Evidence:
+    """Run every notebook but the first, in order, filling the list of notebooks as they go, and count what they found.
+
+    Where the run that this notebook is part of has run them already, what they found is counted as it is.
 
     Args:
-        folder: where they lie; the working directory where left out, or from elsewhere the shipped originals.
-    """
-    if folder is None:
-        folder = Path.cwd() if (Path.cwd() / f"{FIRST}.ipynb").exists() else NOTEBOOKS
-    return sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-
-
-def notebooks(folder: Path | None = None) -> pd.DataFrame:
-    """Return every notebook with its question, criterion, expected time, and the verdict and time of its last run."""
-    return pd.DataFrame([_row(path) for path in find_notebooks(folder)], columns=COLUMNS)
-
-
-def _row(path: Path) -> tuple[str, ...]:
-    opening = "".join(json.loads(path.read_text())["cells"][0]["source"])
-    criterion, duration = CRITERION.search(opening), DURATION.search(opening)
-    record = load_record(path.stem, own_folder() if path.stem == FIRST else None)
-    return (
-        path.name,
-        opening.splitlines()[0].lstrip("# "),
-        criterion["criterion"] if criterion else "",
-        duration["duration"] if duration else "",
-        *(_found(record) if record else (NOT_RUN_YET, "")),
-    )
-
-
-def _found(record: Record) -> tuple[str, str]:
-    reading = record.notebook == FIRST and record.verdict == NOT_FINISHED
-    return ("this notebook", "") if reading else (_verdict(record), _last_run(record))
-
-
-def _verdict(record: Record) -> str:
-    bad = [check.key for check in record.checks if check.result in ("FAIL", "NOT MADE")]
-    return f"FAIL: {', '.join(bad)}" if record.verdict == "FAIL" else record.verdict
-
-
-def _last_run(record: Record) -> str:
-    today = record.finished_at.date() == datetime.now(UTC).date()
-    when = f"{record.finished_at:%H:%M}" if today else f"{record.finished_at:%Y-%m-%d %H:%M}"
-    return f"{when} UTC, {record.seconds:.{0 if record.seconds >= 10 else 1}f} s"
-
-
-def run_all(folder: Path | None = None) -> list[Record]:
-    """Run every notebook but the first, in order, filling the table of `notebooks` as they go.
-
-    Where this notebook is itself run along with others, the quickest one stands for all.
-
-    Returns:
-        What each of them found.
+        folder: where they lie; see `find_notebooks`.
     """
     paths = [path for path in find_notebooks(folder) if path.stem != FIRST]
-    if PART_OF_A_RUN in os.environ:
-        paths = [min(paths, key=_expected_seconds)]
-        print("This notebook is run along with others: here the quickest of them stands for all.")
-    live = _LiveTable(folder, {f"{FIRST}.ipynb": "this notebook"} | {path.name: "waiting" for path in paths})
+    context = RunContext.current()
+    records = (
+        [record for path in paths if (record := load_record(path.stem, context.records_folder))]
+        if context.others_have_run
+        else _run_all(paths, folder)
+    )
+    return Evidence(len(records) == len(paths) and all(record.holds for record in records), _count(records, len(paths)))
+
+
+def _run_all(paths: Sequence[Path], folder: Path | None) -> list[Record]:
+    live = LiveTable(folder, {f"{FIRST}.ipynb": "this notebook"} | {path.name: "waiting" for path in paths})
     records = []
     try:
         for path in paths:
@@ -139,57 +125,14 @@ def run_all(folder: Path | None = None) -> list[Record]:
     return records
 
 
-def summarise(records: Sequence[Record]) -> str:
+def _count(records: Sequence[Record], total: int) -> str:
     """Say in a line how many notebooks hold, how long they took, and what failed in the others."""
     failed = [f"{record.notebook}: {record.sentence}" for record in records if not record.holds]
     seconds = sum(record.seconds for record in records)
     hidden = sum(check.result == "NOT SHOWN HERE" for record in records for check in record.checks)
-    hold = f"{len(records) - len(failed)} of {len(records)} hold"
+    hold = f"{len(records) - len(failed)} of {total} hold"
     hold += f" ({hidden} of their checks cannot be shown here)" if hidden else ""
     return "; ".join([f"{hold}, in {seconds:.0f} s", *failed])
-
-
-def _expected_seconds(path: Path) -> int:
-    found = DURATION.search("".join(json.loads(path.read_text())["cells"][0]["source"]))
-    number, unit = found["duration"].split()[1:] if found else ("1", "hour")
-    return int(number) * {"second": 1, "minute": 60}.get(unit.rstrip("s"), 3600)
-
-
-class _LiveTable:
-    """The table of the notebooks, written anew in one output whenever something in it changes."""
-
-    def __init__(self, folder: Path | None, states: dict[str, str]) -> None:
-        self._folder, self._states = folder, states
-        self._handle = display(self._table(), display_id=True)
-
-    def show_progress(self, name: str, done: int, total: int) -> None:
-        self._set(name, f"running: cell {min(done + 1, total)} of {total}")
-
-    def finish(self, name: str) -> None:
-        del self._states[name]
-        self._update()
-
-    def stop(self) -> None:
-        self._states = {
-            name: "stopped" if state.startswith("running") else "not reached" if state == "waiting" else state
-            for name, state in self._states.items()
-        }
-        self._update()
-
-    def _set(self, name: str, state: str) -> None:
-        if self._states[name] != state:
-            self._states[name] = state
-            self._update()
-
-    def _update(self) -> None:
-        if self._handle:
-            self._handle.update(self._table())
-
-    def _table(self) -> Shown:
-        frame = notebooks(self._folder).set_index("notebook", drop=False)
-        for name, state in self._states.items():
-            frame.loc[name, ["verdict", "last run"]] = state, ""
-        return table(frame)
 
 
 def copies() -> str:

@@ -15,7 +15,7 @@ from pygments.formatters import HtmlFormatter
 
 from beefirst.evaluation.display.tables import banner, table
 from beefirst.evaluation.records import Record
-from beefirst.evaluation.report.runner import Run
+from beefirst.evaluation.report.runner import NotebookRun
 
 LOOPBACK = re.compile(r"^http://(127\.0\.0\.1|localhost)[:/]")
 HEADINGS = {"h1": "h2", "h2": "h3", "h3": "h4"}
@@ -26,7 +26,7 @@ class Section:
     """A notebook of the report: where it lies, and its run."""
 
     path: Path
-    run: Run
+    run: NotebookRun
 
     @property
     def question(self) -> str:

@@ -27,11 +27,10 @@ from beefirst.evaluation.records import (
     Record,
     load_record,
     make_record,
-    records_folder,
     save_record,
 )
-from beefirst.evaluation.verdict import NOT_RUN, summarise
-from beefirst.laboratory.environment import OWN_RECORD, PART_OF_A_RUN, RECORDS
+from beefirst.evaluation.run_context import RunContext, kernel_arguments
+from beefirst.evaluation.verdict import NOT_RUN, conclude_from
 
 CELL_SECONDS = 300
 """How long one cell may take."""
@@ -48,7 +47,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Run:
+class NotebookRun:
     """One notebook after its run.
 
     Attributes:
@@ -67,7 +66,9 @@ def run_notebook(
     environment: Mapping[str, str] | None = None,
     progress: Progress | None = None,
     records: Path | None = None,
-) -> Run:
+    *,
+    others_have_run: bool = False,
+) -> NotebookRun:
     """Run a notebook from its own folder, as nbmake does; the file stays as it is.
 
     The kernel ends in any case, also where this call is interrupted.
@@ -76,20 +77,22 @@ def run_notebook(
         path: of the notebook.
         environment: of the kernel; this process's where left out.
         progress: called in this thread with the number of code cells that are done, and of all.
-        records: where its record goes, and where it finds those of others; `records_folder` where left out.
+        records: where its record goes, and where it finds those of others; those of this process where left out.
+        others_have_run: whether the same run has run all other notebooks already.
     """
-    records = records or records_folder()
+    records = records or RunContext.current().records_folder
     notebook, started = nbformat.read(path, as_version=4), time.monotonic()
     with TemporaryDirectory(prefix="beefirst-run-") as folder:
-        run = {PART_OF_A_RUN: "1", OWN_RECORD: folder, RECORDS: str(records)}
-        own = {**(os.environ if environment is None else environment), **run}
-        error = _Execution(notebook, path.parent, own, Path(folder, "kernel.log")).wait(progress or (lambda *_: None))
+        own = dict(os.environ if environment is None else environment)
+        arguments = kernel_arguments(records, Path(folder), others_have_run=others_have_run)
+        execution = _Execution(notebook, path.parent, own, arguments, Path(folder, "kernel.log"))
+        error = execution.wait(progress or (lambda *_: None))
         record, seconds = load_record(path.stem, Path(folder)), time.monotonic() - started
     if error or record is None or record.verdict == NOT_FINISHED:
         record = _stopped(path.stem, record, error or "it came to no verdict", seconds)
     record = record.model_copy(update={"seconds": round(seconds, 1)})  # the kernel's start included
     save_record(record, records)
-    return Run(record, seconds, notebook)
+    return NotebookRun(record, seconds, notebook)
 
 
 def _stopped(notebook: str, record: Record | None, error: str, seconds: float) -> Record:
@@ -103,7 +106,7 @@ def _stopped(notebook: str, record: Record | None, error: str, seconds: float) -
     ]
     if all(check.result in ("PASS", "NOT SHOWN HERE") for check in checks):
         checks.append(Check(key="RUN", requirement="The notebook runs to its end", result="FAIL", evidence=error))
-    _, sentence = summarise(checks)
+    _, sentence = conclude_from(checks)
     return make_record(notebook, "FAIL", f"It stopped: {error}. {sentence}", seconds, checks)
 
 
@@ -119,7 +122,14 @@ class _Execution:
 
     POLL_SECONDS = 0.1
 
-    def __init__(self, notebook: NotebookNode, folder: Path, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        notebook: NotebookNode,
+        folder: Path,
+        environment: Mapping[str, str],
+        kernel_arguments: list[str],
+        log: Path,
+    ) -> None:
         self._total, self._done = sum(cell.cell_type == "code" and bool(cell.source) for cell in notebook.cells), 0
         self._environment, self._log = environment, log
         self._client = NotebookClient(
@@ -127,6 +137,7 @@ class _Execution:
             timeout=CELL_SECONDS,
             startup_timeout=START_SECONDS,
             kernel_name="python3",
+            extra_arguments=kernel_arguments,
             resources={"metadata": {"path": str(folder)}},
             on_cell_executed=self._count,
             config=Config({"KernelManager": {"transport_encryption": "auto"}}),

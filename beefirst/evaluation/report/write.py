@@ -13,7 +13,7 @@ import nbformat
 
 from beefirst.embedded_postgres.server import EmbeddedServer
 from beefirst.errors import ConfigurationError, NotebooksFailedError
-from beefirst.evaluation.experiments.start_here import find_notebooks
+from beefirst.evaluation.notebook_list import find_notebooks
 from beefirst.evaluation.report.junit import junit_xml
 from beefirst.evaluation.report.page import Section, render
 from beefirst.evaluation.report.provenance import gather_facts
@@ -94,13 +94,13 @@ def _explain_unwritable_output() -> Iterator[None]:
 
 def _run_all(paths: list[Path], environment: Mapping[str, str], records: Path) -> list[Section]:
     # The first one tells what the others found.
-    last_to_first = [_run(path, environment, records) for path in (*paths[1:], paths[0])]
-    return [last_to_first[-1], *last_to_first[:-1]]
+    others = [_run(path, environment, records) for path in paths[1:]]
+    return [_run(paths[0], environment, records, others_have_run=True), *others]
 
 
-def _run(path: Path, environment: Mapping[str, str], records: Path) -> Section:
+def _run(path: Path, environment: Mapping[str, str], records: Path, *, others_have_run: bool = False) -> Section:
     print(f"{path.stem:20} ", end="", flush=True)
-    run = run_notebook(path, environment, records=records)
+    run = run_notebook(path, environment, records=records, others_have_run=others_have_run)
     print(f"{run.record.verdict:24} {run.seconds:6.1f} s", flush=True)
     return Section(path, run)
 
