@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +18,7 @@ from beefirst.laboratory.scratch_database import ScratchDatabase
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from tests.up import Up
+    from tests.support.up_process import Up
 
 SECRET = "correct-horse-battery"
 """A password that the tests can search for."""
@@ -52,15 +51,6 @@ def change_url(url: str, *, user: str | None = None, password: str | None = None
     parts = urlsplit(url)
     netloc = f"{user or parts.username}:{password or parts.password}@{parts.netloc.rpartition('@')[2]}"
     return parts._replace(netloc=netloc, path=f"/{name}" if name else parts.path).geturl()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> float:
-    """Wait for a condition and return how many seconds that took; fail after `seconds`."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds, f"not within {seconds} seconds"
-        time.sleep(0.02)
-    return time.monotonic() - started
 
 
 @pytest.fixture
@@ -101,7 +91,7 @@ def psql() -> str:
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     """A Chromium; no longer than a module, for while it runs its thread has an event loop."""
-    from tests.browser import start_browser
+    from tests.support.browser import start_browser
 
     with start_browser() as browser:
         yield browser
@@ -110,7 +100,7 @@ def browser() -> Iterator["Browser"]:
 @pytest.fixture(scope="module")
 def running() -> Iterator["Up"]:
     """`python -m beefirst up` on a throw-away database."""
-    from tests.up import run_up
+    from tests.support.up_process import run_up
 
     with run_up("--ephemeral") as run:
         yield run

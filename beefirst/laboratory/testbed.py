@@ -13,6 +13,7 @@ from beefirst.errors import ProcessError
 from beefirst.laboratory.api_process import ApiProcess
 from beefirst.laboratory.catalog import query
 from beefirst.laboratory.cleanup import close_with
+from beefirst.laboratory.clock import let_pass
 from beefirst.laboratory.mailbox import Mailbox
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.settings import Settings
@@ -174,21 +175,7 @@ class Testbed:
 
     def let_pass(self, email: str, seconds: float) -> None:
         """Let time pass for one address, by moving all that the database remembers of it into the past."""
-        past = {"email": email, "seconds": seconds}
-        self.execute(
-            "UPDATE registrations SET created_at = created_at - make_interval(secs => %(seconds)s) "
-            "WHERE email = %(email)s AND state <> 'ACTIVE'",
-            **past,
-        )
-        self.execute(
-            "UPDATE address_budgets SET guessed_at = guessed_at - make_interval(secs => %(seconds)s), "
-            "cooling_until = cooling_until - make_interval(secs => %(seconds)s), "
-            "noticed_at = noticed_at - make_interval(secs => %(seconds)s), "
-            "touched_at = touched_at - make_interval(secs => %(seconds)s), "
-            "mailed_at = ARRAY(SELECT at - make_interval(secs => %(seconds)s) FROM unnest(mailed_at) AS at) "
-            "WHERE email = %(email)s",
-            **past,
-        )
+        let_pass(self._open_connection, seconds, email)
 
     def close(self) -> None:
         """End the replicas, the mail server and the database; doing so again does nothing."""

@@ -1,0 +1,342 @@
+"""How the API starts, refuses to start, loses its database and stops, as a process of its own."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from psycopg import sql
+
+from beefirst.database.startup import MINIMUM_SERVER_VERSION
+from beefirst.embedded_postgres.server import EmbeddedServer
+from beefirst.evaluation.experiments import migrations, schema
+from beefirst.laboratory import catalog
+from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.environment import clean_environment
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.ports import free_port
+from beefirst.machine.processes import answers
+from beefirst.machine.waiting import wait_until
+from tests.conftest import SECRET, change_url
+
+
+def refuse(url: str, **settings: object) -> str:
+    """Start an API that must end with status 1, and return the only line that it writes."""
+    with ApiProcess(url, **settings) as api:
+        assert api.wait_for_end(30) == 1
+        lines = api.log().splitlines()
+
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.fixture
+def api(database: ScratchDatabase) -> Iterator[ApiProcess]:
+    """An API of the test's own, which it may harm."""
+    with start_api(database.url) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_api() -> Iterator[ApiProcess]:
+    """An API that a test only reads from."""
+    with ScratchDatabase() as database, start_api(database.url) as running:
+        yield running
+
+
+def test_it_migrates_an_empty_database_and_is_ready(api: ApiProcess, database: ScratchDatabase) -> None:
+    answer = api.get("/health/ready")
+
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "ready"
+    with database.connect() as connection:
+        assert catalog.history(connection)["name"].tolist()[-1] == answer.json()["migrations"]
+        assert (schema.compare_with_specification(connection)["result"] == "as specified").all()
+
+
+@pytest.mark.usefixtures("api")
+def test_it_gives_its_connections_its_name(database: ScratchDatabase) -> None:
+    with database.connect() as connection:
+        assert catalog.wait_for_connections(connection, "beefirst-api", 2) >= 2
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/health/startup", "/openapi.json"])
+def test_its_public_addresses_answer_with_json(shared_api: ApiProcess, path: str) -> None:
+    answer = shared_api.get(path)
+
+    assert answer.status_code == 200
+    assert answer.json()
+
+
+def test_the_phases_of_its_start_leave_no_gap(shared_api: ApiProcess) -> None:
+    startup = shared_api.get("/health/startup").json()
+
+    assert [phase["name"] for phase in startup["phases"]] == ["load code", "connect", "migrate", "open pool", "listen"]
+    assert all(phase["seconds"] >= 0 for phase in startup["phases"])
+    assert sum(phase["seconds"] for phase in startup["phases"]) == pytest.approx(startup["seconds"])
+
+
+def test_its_root_leads_to_the_documentation(shared_api: ApiProcess) -> None:
+    answer = shared_api.get("/")
+
+    assert (answer.status_code, answer.headers["Location"]) == (307, "/docs")
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+def test_documentation_loads_from_the_api_alone(shared_api: ApiProcess, page: str) -> None:
+    assets = re.findall(r'(?:src|href)="([^"]+)"', shared_api.get(page).text)
+    answers = [shared_api.get(asset) for asset in assets]
+
+    assert assets
+    assert [asset for asset in assets if not asset.startswith("/")] == []
+    assert [answer.status_code for answer in answers] == [200] * len(assets)
+    assert [found for answer in answers for found in re.findall(r'src:"https?://[^"]+', answer.text)] == []
+
+
+def test_it_logs_the_address_at_which_a_browser_reaches_it(shared_api: ApiProcess) -> None:
+    port = urlsplit(shared_api.url).port
+
+    assert f"http://localhost:{port}/docs" in shared_api.log()
+
+
+def test_it_logs_json_where_asked(database: ScratchDatabase) -> None:
+    with start_api(database.url, LOG_FORMAT="json") as api:
+        api.get("/nowhere")
+        events = [json.loads(line) for line in api.log().splitlines()]
+
+    assert {"timestamp", "level", "logger", "message"} <= events[0].keys()
+    assert any("/nowhere" in event["message"] for event in events)
+
+
+def test_probes_that_succeed_leave_no_trace_in_the_log(shared_api: ApiProcess) -> None:
+    shared_api.get("/health/live")
+    shared_api.get("/nowhere")
+
+    wait_until(lambda: "/nowhere" in shared_api.log())
+    assert "/health/live" not in shared_api.log()
+
+
+def test_a_database_that_starts_late_is_waited_for(server_folder: Path) -> None:
+    port = free_port()
+    EmbeddedServer.start(server_folder, port).stop()
+    with ApiProcess(f"postgresql://beefirst:beefirst@localhost:{port}/beefirst") as api:
+        wait_until(lambda: "waiting for the database" in api.log())
+        with EmbeddedServer.start(server_folder, port):
+            api.wait_until_ready(30)
+
+            assert api.get("/health/ready").json()["status"] == "ready"
+            assert "Connection refused" in api.log()
+
+
+def test_a_database_that_never_starts_is_given_up_with_one_line() -> None:
+    url = f"postgresql://beefirst:{SECRET}@127.0.0.1:{free_port()}/beefirst"
+    with ApiProcess(url, STARTUP_TIMEOUT_SECONDS=1, LOG_LEVEL="WARNING") as api:
+        assert api.wait_for_end(30) == 1
+        line = api.log().strip()
+
+    assert line.count("\n") == 0
+    assert "within 1 s (Connection refused): start it, or set DATABASE_URL" in line
+    assert SECRET not in line
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"password": SECRET}, "password authentication failed for user"),
+        ({"user": "nobody_here"}, "password authentication failed for user"),
+        ({"name": "no_such_database"}, 'database "no_such_database" does not exist'),
+    ],
+)
+def test_what_waiting_cannot_cure_stops_the_start_at_once(
+    database: ScratchDatabase, change: dict[str, str], reason: str
+) -> None:
+    line = refuse(change_url(database.url, **change))
+
+    assert reason in line
+    assert line.endswith("Set DATABASE_URL to what it accepts.")
+    assert SECRET not in line
+
+
+def test_a_role_without_the_right_to_create_stops_the_start_at_once(database: ScratchDatabase, role: str) -> None:
+    line = refuse(change_url(database.url, user=role, password=SECRET))
+
+    assert f"GRANT CREATE ON SCHEMA public TO {role}" in line
+
+
+@pytest.fixture
+def old_server() -> Iterator[str]:
+    """Speaks just enough of PostgreSQL's protocol to let a client in and to say that it is version 13."""
+
+    def serve() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            with client:
+                client.recv(8)  # asks for encryption
+                client.sendall(b"N")
+                client.recv(1024)  # asks to be let in
+                version = b"server_version\0" + b"13.23\0"
+                client.sendall(b"R\0\0\0\x08\0\0\0\0" + b"S" + (4 + len(version)).to_bytes(4, "big") + version)
+                client.sendall(b"K\0\0\0\x0c\0\0\0\x01\0\0\0\x01" + b"Z\0\0\0\x05I")
+                client.recv(1024)  # until the client leaves
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"postgresql://beefirst:{SECRET}@127.0.0.1:{listener.getsockname()[1]}/beefirst"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_server_that_is_too_old_stops_the_start_at_once(old_server: str) -> None:
+    line = refuse(old_server)
+
+    needed = MINIMUM_SERVER_VERSION // 10000
+    assert f"The database runs PostgreSQL 13, and beefirst needs {needed} or newer" in line
+
+
+def test_a_taken_port_stops_the_start_with_one_line(shared_api: ApiProcess, database: ScratchDatabase) -> None:
+    port = urlsplit(shared_api.url).port
+
+    assert refuse(database.url, API_PORT=port) == (
+        f"beefirst: Port {port} is taken: stop the program that has it, or set API_PORT to a free port."
+    )
+
+
+def test_an_address_of_another_machine_stops_the_start_with_one_line(database: ScratchDatabase) -> None:
+    assert "Cannot listen on 192.0.2.1" in refuse(database.url, BIND_ADDRESS="192.0.2.1")
+
+
+def test_the_password_is_not_in_the_most_talkative_log(database: ScratchDatabase, role: str) -> None:
+    with database.connect() as owner:
+        owner.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(role)))
+        with start_api(change_url(database.url, user=role, password=SECRET), LOG_LEVEL="DEBUG") as api:
+            owner.execute(sql.SQL("ALTER ROLE {} PASSWORD 'another'").format(sql.Identifier(role)))
+            owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (role,))
+            wait_until(lambda: api.get("/health/ready").status_code == 503)
+            log = api.log()
+
+    assert "connection attempt" in log
+    assert "password authentication failed" in log
+    assert SECRET not in log
+
+
+def test_a_database_that_goes_away_and_comes_back_is_told_by_ready_alone(
+    server_folder: Path,
+) -> None:
+    port = free_port()
+    server = EmbeddedServer.start(server_folder, port)
+    with start_api(server.url) as api:
+        server.stop()
+
+        gone = wait_until(lambda: api.get("/health/ready").status_code == 503)
+        while_gone = api.get("/health/live").status_code
+        time.sleep(3)  # longer than the pool goes on by itself
+        with EmbeddedServer.start(server_folder, port):
+            wait_until(lambda: api.get("/health/ready").status_code == 200)
+
+    assert gone < 2
+    assert while_gone == 200
+
+
+def test_a_probe_is_answered_in_time_by_a_database_that_hangs(api: ApiProcess, database: ScratchDatabase) -> None:
+    with database.connect() as connection, connection.transaction():
+        connection.execute("LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")
+        started = time.monotonic()
+        with ThreadPoolExecutor(20) as probes:
+            statuses = set(probes.map(lambda _: api.get("/health/ready").status_code, range(20)))
+        seconds = time.monotonic() - started
+        waiting = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        ).fetchone()
+
+    assert statuses == {503}
+    assert seconds < 5  # one after the other they would take 20
+    assert waiting == (1,), "twenty probes ask the database once"
+    assert wait_until(lambda: api.get("/health/ready").status_code == 200) < 10
+
+
+def test_ready_says_what_is_missing_in_a_database_that_lost_its_history(
+    api: ApiProcess, database: ScratchDatabase
+) -> None:
+    with database.connect() as connection:
+        connection.execute("DELETE FROM schema_migrations")
+
+    answer = api.get("/health/ready")
+
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.json()["migrations"] == "001_create_registrations.sql is not applied"
+
+
+def test_a_newer_release_that_migrates_does_not_make_a_running_one_unready(
+    api: ApiProcess, database: ScratchDatabase
+) -> None:
+    with migrations.ProjectCopy(extra=1) as newer, newer.start(database) as beside:
+        beside.wait_until_ready()
+
+        assert api.get("/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize("proxy", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
+def test_a_proxy_in_the_environment_does_not_stand_between(
+    shared_api: ApiProcess, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv(proxy, f"http://127.0.0.1:{free_port()}")
+
+    assert answers(f"{shared_api.url}/health/live")
+    assert shared_api.get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_request_in_flight_is_finished_before_the_process_ends(
+    api: ApiProcess, database: ScratchDatabase, stop: signal.Signals
+) -> None:
+    with database.connect() as connection, connection.transaction(), ThreadPoolExecutor(1) as client:
+        connection.execute("LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")
+        slow = client.submit(api.get, "/health/ready")
+        time.sleep(0.3)
+        api.send_signal(stop)
+        answer = slow.result()
+        status = api.wait_for_end(15)
+        left = catalog.connections(connection)["application_name"].tolist()
+
+    assert answer.status_code == 503
+    assert status == 0
+    assert "beefirst-api" not in left
+    with pytest.raises(httpx.ConnectError):
+        api.get("/health/live")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_start_that_waits_for_its_database_can_be_stopped(stop: signal.Signals) -> None:
+    with ApiProcess(f"postgresql://beefirst:unused@127.0.0.1:{free_port()}/beefirst") as api:
+        wait_until(lambda: "waiting for the database" in api.log())
+        api.send_signal(stop)
+
+        assert api.wait_for_end(5) in (-signal.SIGTERM, 128 + signal.SIGINT)
+        assert "Traceback" not in api.log()
+
+
+def test_uvicorn_starts_it_as_well(database: ScratchDatabase) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "--factory", "beefirst.api.main:create_app", "--port", str(port)]
+    with subprocess.Popen(
+        command, env=clean_environment() | {"DATABASE_URL": database.url}, stderr=subprocess.DEVNULL
+    ) as uvicorn:
+        try:
+            wait_until(lambda: answers(f"http://127.0.0.1:{port}/health/ready"))
+        finally:
+            uvicorn.terminate()

@@ -1,0 +1,114 @@
+"""What judges the notebooks in the browser must itself go red: notebooks that are bad on purpose, and a sound one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser
+
+from beefirst.laboratory.environment import clean_environment
+from beefirst.machine.ports import free_port
+from beefirst.machine.processes import ServerProcess
+from tests.support.browser import ARTIFACTS, Tab, needs_chromium
+from tests.support.notebook_page import NotebookPage, first_sight, run_and_judge
+
+pytestmark = needs_chromium
+
+TOKEN = "the-token-of-this-test"
+PASS = "from beefirst.evaluation.display.tables import Shown, banner\nShown(banner('PASS', 'All held.'), 'PASS')"
+TOAST = "Object.assign(document.createElement('div'), {className: 'Toastify__toast', innerText: 'Read the news'})"
+
+
+def script(source: str) -> str:
+    return f"from IPython.display import Javascript\nJavascript({source!r})"
+
+
+def html(source: str) -> str:
+    return f"from IPython.display import HTML\nHTML({source!r})"
+
+
+BAD = {
+    "request to another server: http://elsewhere.example/picture.png": html(
+        '<img src="http://elsewhere.example/picture.png"/>'
+    ),
+    "request to another server: ws://elsewhere.example/": script("new WebSocket('ws://elsewhere.example/')"),
+    "request to another server: http://192.0.2.1/": script("fetch('http://192.0.2.1/').catch(() => 0)"),
+    "console error: a complaint": script("console.error('a complaint')"),
+    "page error: nobody caught me": script("setTimeout(() => { throw Error('nobody caught me') })"),
+    "dialog: hello": script("alert('hello')"),
+    "a window opened: about:blank": script("window.open('about:blank')"),
+    "pop-up: Read the news": script(f"document.body.append({TOAST})"),
+    "standard error: 'a warning'": "import sys\nprint('a warning', end='', file=sys.stderr)",
+    "div is 30": html('<div style="width: 3000px">wide</div>'),
+    "0 of 1 outputs are shown: 'print()'": "print()",
+    "the last cell shows no verdict that says PASS": PASS.replace("banner('PASS'", "banner('FAIL'"),
+}
+NOTEBOOKS = {
+    "00_start_here": [PASS],
+    "bad": list(BAD.values()),
+    "raising": ["1 / 0", PASS],
+}
+
+
+def write_notebook(path: Path, sources: list[str], outputs: list[nbformat.NotebookNode]) -> None:
+    cells = [nbformat.v4.new_code_cell(source, outputs=outputs) for source in sources]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A JupyterLab alone, with these notebooks in the place of the reader's copies."""
+    folder, port = tmp_path_factory.mktemp("seat"), free_port()
+    (folder / "notebooks").mkdir()
+    for name, sources in NOTEBOOKS.items():
+        write_notebook(folder / "notebooks" / f"{name}.ipynb", sources, [])
+    stored = [nbformat.v4.new_output("display_data", {"text/html": "from somewhere"})]
+    write_notebook(folder / "notebooks" / "downloaded.ipynb", ["1"], stored)
+    places = {"BEEFIRST_DATA": str(folder), "HOME": str(folder), "NOTEBOOK_PORT": str(port), "JUPYTER_TOKEN": TOKEN}
+    with (folder / "log").open("wb") as log:
+        url = f"http://localhost:{port}"
+        service = ServerProcess("JupyterLab", ["notebooks"], clean_environment() | places, f"{url}/api", folder, log)
+    try:
+        service.wait_until_ready(60)
+        yield url
+    finally:
+        service.stop()
+
+
+@pytest.fixture(scope="module")
+def bad(browser: Browser, server: str) -> list[str]:
+    """What is found in a notebook with one cell for each fault."""
+    return run_and_judge(browser, server, "bad", "harness", TOKEN)
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_fault_is_found(bad: list[str], fault: str) -> None:
+    assert [found for found in bad if found.startswith(fault)] != []
+
+
+def test_a_cell_that_raises_is_found_and_so_are_the_cells_that_it_keeps_from_running(
+    browser: Browser, server: str
+) -> None:
+    found = run_and_judge(browser, server, "raising", "harness", TOKEN)
+
+    assert "error: ZeroDivisionError: division by zero" in found
+    assert f"not run: {PASS[:60]!r}" in found
+
+
+def test_a_notebook_from_elsewhere_is_found_not_to_be_trusted(browser: Browser, server: str) -> None:
+    with Tab(browser, server) as tab:
+        notebook = NotebookPage(tab, f"{server}/lab/tree/downloaded.ipynb?reset&token={TOKEN}")
+
+        assert "not trusted: '1'" in notebook.faults(notebook.save())
+
+
+def test_a_page_that_opens_on_another_notebook_is_found(browser: Browser, server: str) -> None:
+    link = f"{server}/lab/tree/raising.ipynb?token={TOKEN}"
+
+    assert "it opens on /lab/tree/raising.ipynb" in first_sight(browser, server, link, "harness")
+
+
+def test_a_sound_notebook_has_no_fault_and_leaves_a_picture(browser: Browser, server: str) -> None:
+    assert run_and_judge(browser, server, "00_start_here", "harness", TOKEN) == []
+    assert (ARTIFACTS / "screenshots" / "harness" / "00_start_here.png").stat().st_size > 10_000

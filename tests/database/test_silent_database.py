@@ -1,0 +1,172 @@
+"""A database that is there and says nothing: its processes are stopped, as in a machine that hangs."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+import httpx
+import psycopg
+import pytest
+
+from beefirst.database.pool import open_pool, run_step
+from beefirst.embedded_postgres.server import EmbeddedServer
+from beefirst.errors import DatabaseUnavailableError
+from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.machine.waiting import wait_until
+from beefirst.settings import Settings
+from tests.support.http_client import activate, register
+
+ADA = "ada@example.com"
+STEP_ENDS_WITHIN = 12
+DOCKER_KILLS_AFTER = 10
+WAITING_FOR_A_LOCK = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[EmbeddedServer]:
+    with EmbeddedServer.start_ephemeral() as running:
+        yield running
+
+
+@pytest.fixture
+def api(server: EmbeddedServer) -> Iterator[ApiProcess]:
+    """An API with two connections, so that one that is lost is missed."""
+    with start_api(server.url, POOL_MAX_SIZE=2, SWEEP_INTERVAL_SECONDS=0.2) as running:
+        yield running
+
+
+def processes_of(server: EmbeddedServer) -> list[int]:
+    """Return the server and its children."""
+    main = str(server.process.pid)
+    children = subprocess.run(["ps", "-o", "pid=", "--ppid", main], capture_output=True, text=True, check=True).stdout
+    return [int(main), *map(int, children.split())]
+
+
+@contextmanager
+def silence(server: EmbeddedServer) -> Iterator[None]:
+    """Stop a server where it stands, and let it go on at the end of the block."""
+    stopped = list[int]()
+    try:
+        os.kill(server.process.pid, signal.SIGSTOP)  # first, so that it has no more children afterwards
+        stopped += processes_of(server)
+        for process in stopped[1:]:
+            os.kill(process, signal.SIGSTOP)
+        yield
+    finally:
+        for process in [*stopped[1:], server.process.pid]:
+            os.kill(process, signal.SIGCONT)
+
+
+@contextmanager
+def locked_table(server: EmbeddedServer) -> Iterator[None]:
+    """Let every statement on registrations wait."""
+    with psycopg.connect(server.url) as connection:
+        connection.execute("LOCK TABLE registrations")
+        yield
+        connection.rollback()
+
+
+def statements_wait(server: EmbeddedServer, count: int) -> bool:
+    """Tell whether so many statements wait for a lock."""
+    with psycopg.connect(server.url) as connection:
+        row = connection.execute(WAITING_FOR_A_LOCK).fetchone()
+    return row is not None and row[0] >= count
+
+
+REQUESTS: list[Callable[[ApiProcess], httpx.Response]] = [
+    lambda api: register(api, ADA),
+    lambda api: activate(api, ADA, "0000"),
+]
+
+
+@pytest.mark.parametrize("request_of", REQUESTS, ids=["register", "activate"])
+def test_a_request_to_a_silent_database_is_503_and_the_next_one_after_it_is_served(
+    server: EmbeddedServer, api: ApiProcess, request_of: Callable[[ApiProcess], httpx.Response]
+) -> None:
+    with silence(server):
+        answer = request_of(api)
+    wait_until(lambda: api.get("/health/ready").status_code == 200)
+    afterwards = request_of(api)
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.elapsed.total_seconds() < STEP_ENDS_WITHIN
+    assert afterwards.status_code in (202, 401)
+    assert "Traceback" not in api.log()
+
+
+def test_statements_that_were_under_way_when_it_fell_silent_are_503_and_leave_their_connections_usable(
+    server: EmbeddedServer, api: ApiProcess
+) -> None:
+    with locked_table(server), ThreadPoolExecutor(2) as clients:
+        under_way = [clients.submit(partial(register, api, f"{number}@example.com")) for number in range(2)]
+        wait_until(lambda: statements_wait(server, 2))
+        with silence(server):
+            answers = [request.result() for request in under_way]
+    wait_until(lambda: api.get("/health/ready").status_code == 200)
+    with ThreadPoolExecutor(6) as clients:
+        afterwards = list(clients.map(lambda number: register(api, f"after-{number}@example.com"), range(6)))
+
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert max(answer.elapsed.total_seconds() for answer in answers) < STEP_ENDS_WITHIN
+    assert [answer.status_code for answer in afterwards] == [202] * 6
+    assert "Traceback" not in api.log()
+
+
+def test_sigterm_ends_the_service_in_order_while_the_database_is_silent(
+    server: EmbeddedServer, api: ApiProcess
+) -> None:
+    statuses = list[int]()
+    with locked_table(server):
+        client = threading.Thread(target=lambda: statuses.append(register(api, ADA).status_code))
+        client.start()
+        wait_until(lambda: statements_wait(server, 1))
+        with silence(server):
+            api.send_signal(signal.SIGTERM)
+            status = api.wait_for_end(DOCKER_KILLS_AFTER)
+            client.join(20)
+
+    assert status == 0
+    assert statuses == [503]
+    assert "stopped" in api.log()
+    assert "Traceback" not in api.log()
+
+
+def test_whoever_stops_waiting_for_a_step_waits_for_no_silent_server(server: EmbeddedServer) -> None:
+    async def give_up() -> tuple[float, int]:
+        loop = asyncio.get_running_loop()
+        async with open_pool(Settings.load(database_url=server.url, pool_min_size=1, pool_max_size=1)) as pool:
+            step = asyncio.create_task(run_step(pool, lambda connection: connection.execute("SELECT pg_sleep(60)")))
+            await asyncio.sleep(1)
+            with silence(server):
+                began = loop.time()
+                step.cancel()
+                await asyncio.wait({step})
+                seconds = loop.time() - began
+            row = await run_step(pool, fetch_one)
+        return seconds, row
+
+    async def fetch_one(connection: psycopg.AsyncConnection[tuple[int]]) -> int:
+        (one,) = await (await connection.execute("SELECT 1")).fetchone() or (0,)
+        return one
+
+    seconds, one = asyncio.run(give_up())
+
+    assert seconds < 3
+    assert one == 1
+
+
+def test_a_step_is_given_up_though_the_server_goes_on(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("beefirst.database.pool.STEP_SECONDS", 0.5)
+
+    async def take_too_long() -> None:
+        async with open_pool(Settings.load(database_url=server.url)) as pool:
+            await run_step(pool, lambda connection: connection.execute("SELECT pg_sleep(3)"))
+
+    with pytest.raises(DatabaseUnavailableError, match="try again"):
+        asyncio.run(take_too_long())

@@ -1,0 +1,282 @@
+"""`python -m beefirst up` for real: three programs on free ports, in a folder of the test's own."""
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from jupyter_client import BlockingKernelClient
+
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.ports import bind, free_port
+from beefirst.machine.waiting import wait_until
+from tests.conftest import SECRET
+from tests.support.up_process import Up, make_folder, run_up
+
+NOBODY = 65534
+BOUNDING_SET = int(re.findall(r"CapBnd:\s+(\w+)", Path("/proc/self/status").read_text())[0], 16)
+READ_EVERYWHERE = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+AS_NOBODY = [
+    *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+    # The interpreter may live in a home that is closed to others; a container may not have the right to give.
+    *(READ_EVERYWHERE if BOUNDING_SET >> 2 & 1 else []),
+]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder of the test's own."""
+    with make_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def up(folder: Path) -> Iterator[Callable[..., Up]]:
+    """Starts runs in the folder, and ends what a failed test leaves running."""
+    started = []
+
+    def start(*words: str, prefix: tuple[str, ...] = (), **settings: object) -> Up:
+        started.append(Up(folder, *words, prefix=prefix, **settings))
+        return started[-1]
+
+    yield start
+    for run in started:
+        if run.process.poll() is None:
+            run.stop()
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Up]:
+    with run_up() as run:
+        yield run
+
+
+def refuse(run: Up) -> str:
+    """Wait for a run that must end with status 1 and leave nothing, and return its one line."""
+    assert run.end() == 1
+    lines = run.output().splitlines()
+    assert len(lines) == 1, lines
+    assert run.processes() == []
+    return lines[0]
+
+
+def test_it_brings_up_a_database_an_api_and_jupyterlab(running: Up) -> None:
+    with psycopg.connect(running.database_url) as connection:
+        names = connection.execute("SELECT DISTINCT application_name FROM pg_stat_activity").fetchall()
+        version = connection.info.server_version // 10000
+
+    assert version == 16
+    assert ("beefirst-api",) in names
+    assert httpx.get(f"{running.api_url}/health/ready").json()["status"] == "ready"
+    assert httpx.get(f"{running.notebook_url}/api").json()["version"]
+
+
+def test_it_prints_what_runs_where_with_a_link_that_lets_a_browser_in(running: Up) -> None:
+    table = running.output().partition("\n\n")[2]
+    link = re.search(r"JupyterLab +(http\S+)", table)
+
+    assert f"postgresql://beefirst@localhost:{running.ports['DB_PORT']}/beefirst" in table
+    assert f"{running.api_url}/docs" in table
+    assert link is not None
+    assert ":beefirst@" not in table
+    assert httpx.get(link[1], follow_redirects=True).url.path == "/lab/tree/00_start_here.ipynb"
+
+
+def test_jupyterlab_lets_nobody_in_without_the_token(running: Up) -> None:
+    assert httpx.get(f"{running.notebook_url}/api/contents").status_code == 403
+
+
+def test_the_reader_gets_a_copy_of_every_notebook(running: Up) -> None:
+    copies = {path.name for path in (running.folder / "notebooks").glob("*.ipynb")}
+
+    assert "00_start_here.ipynb" in copies
+    assert len(copies) >= 6
+
+
+def test_a_second_one_beside_it_on_the_same_ports_is_refused(running: Up, up: Callable[..., Up]) -> None:
+    line = refuse(up(**running.ports))
+
+    assert line.startswith(f"beefirst: Port {running.ports['API_PORT']} is taken")
+
+
+def test_a_second_one_beside_it_on_the_same_folder_is_refused(running: Up, up: Callable[..., Up]) -> None:
+    run = up(BEEFIRST_DATA=running.folder)
+
+    assert run.end() == 1
+    assert f"beefirst already uses {running.folder}: stop it first" in run.output()
+    assert httpx.get(f"{running.api_url}/health/ready").status_code == 200
+
+
+def test_ctrl_c_stops_all_three_and_frees_their_ports(up: Callable[..., Up]) -> None:
+    run = up().wait_until_ready()
+
+    assert run.stop(signal.SIGINT) == 0
+    assert run.processes() == []
+    for port in run.ports.values():
+        bind("127.0.0.1", port, "PORT").close()
+
+
+def test_the_data_are_there_after_a_restart(up: Callable[..., Up]) -> None:
+    run = up().wait_until_ready()
+    with psycopg.connect(run.database_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO registrations (email, verification_code) VALUES ('a@example.com', '1234')")
+    assert run.stop(signal.SIGTERM) == 0
+
+    again = up().wait_until_ready()
+
+    with psycopg.connect(again.database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM registrations").fetchone() == (1,)
+
+
+def test_a_signal_during_the_start_leaves_nothing(up: Callable[..., Up]) -> None:
+    run = up()
+    wait_until(lambda: len(run.processes()) > 1)
+
+    assert run.stop(signal.SIGINT) == 0
+    assert run.processes() == []
+
+
+def test_an_ephemeral_database_is_gone_after_the_terminal_was_closed(up: Callable[..., Up]) -> None:
+    run = up("--ephemeral").wait_until_ready()
+
+    assert run.stop(signal.SIGHUP) == 0
+    assert run.processes() == []
+    assert [path.name for path in run.folder.iterdir() if "postgresql" in path.name] == []
+
+
+def test_with_a_database_url_it_starts_no_server(up: Callable[..., Up], database: ScratchDatabase) -> None:
+    run = up(DATABASE_URL=database.url).wait_until_ready()
+
+    with database.connect() as connection:
+        names = connection.execute("SELECT application_name FROM pg_stat_activity").fetchall()
+    assert ("beefirst-api",) in names
+    assert [words for words in run.processes() if "postgres\0" in words] == []
+    assert not (run.folder / "postgresql-16").exists()
+    assert run.stop() == 0
+
+
+@pytest.mark.parametrize("name", ["DB_PORT", "API_PORT", "NOTEBOOK_PORT"])
+def test_a_taken_port_gets_one_clear_line_and_leaves_nothing(up: Callable[..., Up], name: str) -> None:
+    with bind("127.0.0.1", 0, "") as other:
+        other.listen()
+        port = other.getsockname()[1]
+
+        line = refuse(up(**{name: port}))
+
+    assert line == f"beefirst: Port {port} is taken: stop the program that has it, or set {name} to a free port."
+
+
+def test_data_of_another_major_version_get_one_clear_line(up: Callable[..., Up], folder: Path) -> None:
+    (folder / "postgresql-16").mkdir()
+    (folder / "postgresql-16" / "PG_VERSION").write_text("15\n")
+    if os.geteuid() == 0:
+        os.chown(folder / "postgresql-16", NOBODY, NOBODY)
+
+    assert "holds data of PostgreSQL 15, and this is PostgreSQL 16" in refuse(up())
+
+
+def test_an_open_address_without_a_token_gets_one_clear_line(up: Callable[..., Up]) -> None:
+    assert "set JUPYTER_TOKEN" in refuse(up(BIND_ADDRESS="0.0.0.0"))
+
+
+@pytest.mark.parametrize("address", ["no-such-host.invalid", "a..b"])
+def test_an_address_that_is_none_gets_one_clear_line(up: Callable[..., Up], address: str) -> None:
+    assert f"BIND_ADDRESS is {address}, which leads to no address (" in refuse(up(BIND_ADDRESS=address))
+
+
+def test_a_value_outside_its_rule_gets_one_clear_line(up: Callable[..., Up]) -> None:
+    assert "TTL_SECONDS must be a whole number from 1 to 3600" in refuse(up(TTL_SECONDS=0))
+
+
+def test_an_unreachable_database_gets_one_clear_line_without_its_password(up: Callable[..., Up]) -> None:
+    run = up(DATABASE_URL=f"postgresql://u:{SECRET}@127.0.0.1:{free_port()}/x", STARTUP_TIMEOUT_SECONDS=1)
+
+    assert run.end() == 1
+    waiting, refused = run.output().splitlines()
+    assert "waiting for the database" in waiting
+    assert refused.endswith("start it, or set DATABASE_URL.")
+    assert SECRET not in run.output()
+    assert run.processes() == []
+
+
+@pytest.mark.parametrize(("program", "name"), [("beefirst\0api", "The API"), ("beefirst\0notebooks", "JupyterLab")])
+def test_a_program_that_dies_takes_the_others_with_it(up: Callable[..., Up], program: str, name: str) -> None:
+    run = up().wait_until_ready()
+    pids = [int(place.name) for place in Path("/proc").glob("[0-9]*") if is_program(place, program, run.folder)]
+    os.kill(pids[0], signal.SIGKILL)
+
+    assert run.end() == 1
+    assert f"beefirst: {name} ended with status -9." in run.output()
+    assert run.processes() == []
+
+
+def is_program(place: Path, program: str, folder: Path) -> bool:
+    try:
+        return (
+            program.encode() in (place / "cmdline").read_bytes()
+            and str(folder).encode() in (place / "environ").read_bytes()
+        )
+    except OSError:
+        return False
+
+
+def as_nobody(folder: Path) -> tuple[str, ...]:
+    """Return what runs a command as an ordinary user; the user who runs the tests, unless that is root."""
+    if os.geteuid() != 0:
+        return ()
+    os.chown(folder, NOBODY, NOBODY)
+    return tuple(AS_NOBODY)
+
+
+def test_an_ordinary_user_runs_it_too(up: Callable[..., Up], folder: Path) -> None:
+    run = up(prefix=as_nobody(folder)).wait_until_ready()
+
+    assert (folder / "postgresql-16").stat().st_uid == folder.stat().st_uid
+    assert httpx.get(f"{run.notebook_url}/api").status_code == 200
+    assert run.stop() == 0
+    assert run.processes() == []
+
+
+def test_a_folder_without_write_permission_gets_one_clear_line(up: Callable[..., Up], folder: Path) -> None:
+    closed = folder / "closed"
+    closed.mkdir(mode=0o555)
+
+    line = refuse(up(prefix=as_nobody(folder), BEEFIRST_DATA=closed))
+
+    assert str(closed) in line
+    assert "choose another folder with BEEFIRST_DATA" in line
+
+
+@pytest.mark.parametrize(("one", "other"), [("API_PORT", "NOTEBOOK_PORT"), ("API_PORT", "DB_PORT")])
+def test_two_programs_on_one_port_are_answered_with_one_line(up: Callable[..., Up], one: str, other: str) -> None:
+    port = free_port()
+
+    assert refuse(up(**{one: port, other: port})) == (
+        f"beefirst: {one} and {other} are both {port}: set one of them to another port."
+    )
+
+
+def test_a_busy_kernel_is_stopped_without_a_word(up: Callable[..., Up]) -> None:
+    run = up(JUPYTER_TOKEN="token").wait_until_ready()
+    headers = {"Authorization": "token token"}
+    answer = httpx.post(f"{run.notebook_url}/api/kernels", json={"name": "python3"}, headers=headers, timeout=60)
+    [connection_file] = run.folder.glob(f"beefirst-jupyter-*/kernel-{answer.json()['id']}.json")
+    client = BlockingKernelClient(connection_file=str(connection_file))
+    client.load_connection_file()
+    client.start_channels()
+    client.wait_for_ready(60)
+    client.execute(f"open({str(run.folder / 'busy')!r}, 'w').close(); import time; time.sleep(600)")
+    wait_until((run.folder / "busy").exists)
+    said = run.output()
+
+    assert run.stop(signal.SIGINT) == 0
+    lines = run.output().removeprefix(said).split("\n")
+    assert [line for line in lines if line and "beefirst.api: stopped" not in line] == [
+        "Stopping JupyterLab, the API and PostgreSQL."
+    ]
+    client.stop_channels()
+    client.context.term()

@@ -1,0 +1,144 @@
+"""The README is run: every command in it, and every table that can be compared with what it describes."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from beefirst.evaluation.experiments.start_here import notebooks
+from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.folders import CHECKOUT
+from beefirst.machine.waiting import wait_until
+from beefirst.settings import DeploymentSettings, Settings
+
+README = (CHECKOUT / "README.md").read_text()
+COMMANDS = [line for block in re.findall(r"```sh\n(.+?)```", README, re.DOTALL) for line in block.splitlines()]
+
+ELSEWHERE = {
+    "docker compose up": "tests/compose/test_compose.py",
+    "python3 -m venv .venv && . .venv/bin/activate": ".ci/run",
+    "pip install -r requirements.txt && python -m beefirst up": ".ci/run",
+    "docker compose exec notebook python -m beefirst notebooks --reset": "tests/compose/test_compose.py",
+    "docker compose exec db psql -U beefirst -P pager=off -c '\\d registrations'": "tests/compose/test_compose.py",
+    "docker compose logs --no-log-prefix api | grep 'DEMO MAIL'": "tests/compose/test_compose.py",
+    "docker compose down": "tests/compose/test_compose.py",
+    "docker compose down -v": "tests/compose/test_compose.py",
+    "DB_PORT=15432 API_PORT=18000 NOTEBOOK_PORT=18888 docker compose up": "tests/compose/test_compose.py",
+    "pip install -r requirements.txt && pytest": ".ci/run",
+    "pytest --nbmake notebooks": ".github/workflows/ci.yml",
+    "docker compose exec notebook pytest --nbmake notebooks": "tests/compose/test_compose.py",
+    "python -m beefirst report --output report": ".ci/run",
+    "docker compose exec notebook python -m beefirst report --output /data/report": "tests/compose/test_compose.py",
+    "docker compose cp notebook:/data/report report": "tests/compose/test_compose.py",
+}
+HERE = [command for command in COMMANDS if command not in ELSEWHERE]
+
+
+@pytest.mark.parametrize("command", ELSEWHERE)
+def test_a_command_that_runs_elsewhere_stands_there_as_it_is(command: str) -> None:
+    text = (CHECKOUT / ELSEWHERE[command]).read_text().replace("\\\\", "\\")
+
+    assert command in COMMANDS
+    assert command in text
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[ApiProcess]:
+    with ScratchDatabase() as database, start_api(database.url) as running:
+        yield running
+
+
+@pytest.mark.parametrize("command", HERE)
+def test_a_command_works_as_it_stands(command: str, api: ApiProcess, psql: str, tmp_path: Path) -> None:
+    for written, here in {
+        "http://localhost:8000": api.url,
+        "postgresql://beefirst:beefirst@localhost:5432/beefirst": api.database_url,
+        "--output-file requirements.txt": f"--output-file {tmp_path / 'requirements.txt'}",
+    }.items():
+        command = command.replace(written, here)
+    shutil.copy(CHECKOUT / "requirements.txt", tmp_path)
+    path = f"{Path(sys.executable).parent}:{Path(psql).parent}:{os.environ['PATH']}"
+    result = subprocess.run(
+        command,
+        shell=True,
+        cwd=CHECKOUT,
+        env=os.environ | {"DATABASE_URL": api.database_url, "BEEFIRST_DATA": str(tmp_path), "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip()
+    assert pins(tmp_path) == pins(CHECKOUT)
+
+
+def test_the_two_requests_by_hand_claim_an_address_and_activate_it(api: ApiProcess) -> None:
+    register, activate = (command for command in COMMANDS if command.startswith("curl -i"))
+
+    registered = shell(register.replace("http://localhost:8000", api.url))
+    wait_until(lambda: "DEMO MAIL to ada@example.com: your code" in api.log())
+    code = re.findall(r"DEMO MAIL to ada@example\.com: your code is ([0-9]{4})", api.log())[-1]
+    activated = shell(activate.replace("http://localhost:8000", api.url).replace("1234", code))
+
+    assert registered.startswith("HTTP/1.1 202")
+    assert activated.startswith("HTTP/1.1 200")
+
+
+def shell(command: str) -> str:
+    return subprocess.run(
+        f"{command} --noproxy '*'", shell=True, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+
+
+def pins(folder: Path) -> list[str]:
+    return [line for line in (folder / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+
+
+def rows(heading: str) -> list[list[str]]:
+    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_the_table_of_notebooks_is_theirs() -> None:
+    listed = [
+        (re.sub(r"\[\w+\]\(notebooks/(.+)\)", r"\1", name), question, criterion)
+        for name, question, criterion in rows("What you then see")
+    ]
+    actual = notebooks()
+
+    assert listed == list(zip(actual["notebook"], actual["question"], actual["criterion"], strict=True))
+
+
+def test_the_table_of_settings_has_every_setting_with_its_default() -> None:
+    defaults = {
+        name: value
+        for names, values, _ in rows("Settings")
+        for name, value in zip(re.findall(r"[A-Z_]+", names), values.replace("`", "").split(", "), strict=False)
+    }
+    plain = {
+        name.upper(): field.default
+        for model in (Settings, DeploymentSettings)
+        for name, field in model.model_fields.items()
+    }
+    plain["DATABASE_URL"] = Settings.model_fields["database_url"].default.get_secret_value()
+
+    described = {"JUPYTER_TOKEN", "JUPYTER_HOSTNAMES", "BEEFIRST_DATA"}
+    inner = {"BEEFIRST_CONTAINER"}
+    assert set(defaults) == (set(plain) | {"BEEFIRST_DATA"}) - inner
+    assert {name: defaults[name] for name in defaults.keys() - described} == {
+        name: str(plain[name]) for name in defaults.keys() - described
+    }
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!http)([^)]+)\)", README))))
+def test_a_link_leads_somewhere(link: str) -> None:
+    assert (CHECKOUT / link).exists()

@@ -1,0 +1,178 @@
+"""A notebook in JupyterLab, used as a reader uses it: through its menu and keys, and judged by what the reader sees."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.support.browser import SECONDS, Tab
+
+RUN_SECONDS = 600
+"""How long all cells of a notebook may take."""
+
+LINGER_SECONDS = 5
+"""How long a reader looks before touching anything; what pops up late does so by then."""
+
+FIRST = "/lab/tree/00_start_here.ipynb"
+PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
+
+HAS_RUN = """panel => {
+    const prompts = [...panel.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(prompt => prompt.textContent);
+    const failed = panel.querySelector('[data-mime-type="application/vnd.jupyter.stderr"]');
+    return prompts.every(prompt => /\\d/.test(prompt)) || (failed && !prompts.some(prompt => prompt.includes('*')));
+}"""
+
+SHOWN = """panel => [...panel.querySelectorAll('.jp-CodeCell')].map(cell =>
+    [...cell.querySelectorAll('.jp-OutputArea-output')].filter(output => {
+        const pictures = [...output.querySelectorAll('img')];
+        const drawn = pictures.every(picture => picture.naturalWidth > 0);
+        return output.getClientRects().length && drawn && (pictures.length || output.innerText.trim());
+    }).length
+)"""
+
+TOO_WIDE = """panel => [...panel.querySelectorAll(
+        '.cm-scroller, .jp-OutputArea, .jp-OutputArea-output, .jp-OutputArea-output *, .jp-RenderedMarkdown *')]
+    .filter(element => element.clientWidth && element.scrollWidth > element.clientWidth + 1)
+    .filter(element => getComputedStyle(element).display !== 'inline')
+    .map(element => [element.tagName.toLowerCase(), element.scrollWidth, element.clientWidth, element.innerText])
+"""
+
+
+class NotebookPage:
+    """A notebook that is open in a tab.
+
+    Args:
+        tab: of a browser, on the address of JupyterLab.
+        url: a link that opens the notebook; may hold the token.
+    """
+
+    def __init__(self, tab: Tab, url: str) -> None:
+        self._tab, self._page = tab, tab.page
+        self._page.goto(url)
+        self.panel: Locator = self._page.locator(PANEL)
+        self.panel.locator(".jp-Notebook .jp-Cell").first.wait_for()
+        # The kernel is there; the notebook's own indicator says so too early.
+        expect(self._page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=SECONDS * 1000)
+
+    @property
+    def name(self) -> str:
+        """The file that is open."""
+        return str(self._page.locator(".lm-DockPanel-tabBar .jp-mod-current .lm-TabBar-tabLabel").inner_text())
+
+    def is_unsaved(self) -> bool:
+        """Tell whether the tab is marked as changed."""
+        return self._page.locator(".lm-DockPanel-tabBar .jp-mod-current.jp-mod-dirty").count() > 0
+
+    def stop_saving_automatically(self) -> None:
+        """Turn off Settings > Autosave Documents.
+
+        A Ctrl+S amid an automatic save makes JupyterLab ask whether the file has changed on disk.
+        """
+        self._page.locator(".lm-MenuBar-item", has_text=re.compile("^Settings$")).click()
+        toggle = self._page.locator('.lm-Menu-item[data-command="docmanager:toggle-autosave"]')
+        toggle.wait_for()
+        if "lm-mod-toggled" in str(toggle.get_attribute("class")):
+            toggle.click()
+        self._page.keyboard.press("Escape")
+
+    def run_all_cells(self) -> None:
+        """Choose Run > Run All Cells and wait until the kernel is done, or an error has ended the run."""
+        self._page.locator(".lm-MenuBar-item", has_text=re.compile("^Run$")).click()
+        self._page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
+        panel = self.panel.element_handle()
+        self._page.wait_for_function(HAS_RUN, arg=panel, timeout=RUN_SECONDS * 1000)
+        expect(self._page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=SECONDS * 1000)
+
+    def save(self) -> dict[str, Any]:
+        """Press Ctrl+S and return the notebook as the server now has it."""
+        with self._page.expect_response(lambda answer: answer.request.method == "PUT" and self.name in answer.url):
+            self._page.keyboard.press("Control+s")
+        saved: dict[str, Any] = self._page.evaluate(
+            "name => fetch(`/api/contents/${name}`).then(answer => answer.json())", self.name
+        )
+        return dict(saved["content"])
+
+    def faults(self, saved: dict[str, Any]) -> list[str]:
+        """Return all that is wrong with a notebook after its run; nothing where a demanding reader would be content.
+
+        Args:
+            saved: the notebook as `save` returns it.
+        """
+        cells = [cell for cell in saved["cells"] if cell["cell_type"] == "code"]
+        shown = self.panel.evaluate(SHOWN)
+        return [
+            *self._tab.faults(),
+            *(fault for cell in cells for fault in _faults_of_cell(cell)),
+            *_faults_of_display(cells, shown),
+            *_faults_of_verdict(cells),
+            *self._faults_of_width(),
+        ]
+
+    def _faults_of_width(self) -> list[str]:
+        wide = self.panel.evaluate(TOO_WIDE)
+        return [f"{tag} is {wanted} pixels wide in {there}: {text[:60]!r}" for tag, wanted, there, text in wide]
+
+    def screenshot(self, name: str) -> None:
+        """Save a picture of the whole notebook."""
+        outer = self.panel.locator(".jp-WindowedPanel-outer")
+        self._tab.screenshot(name, outer, outer.locator(".jp-Cell").last)
+
+
+def _faults_of_cell(cell: dict[str, Any]) -> Iterator[str]:
+    source = "".join(cell["source"])[:60]
+    if cell["execution_count"] is None:
+        yield f"not run: {source!r}"
+    if not cell["metadata"].get("trusted"):
+        yield f"not trusted: {source!r}"
+    for output in cell["outputs"]:
+        if output["output_type"] == "error":
+            yield f"error: {output['ename']}: {output['evalue']}"
+        if output.get("name") == "stderr":
+            yield f"standard error: {''.join(output['text'])[:200]!r}"
+
+
+def _faults_of_display(cells: list[dict[str, Any]], shown: list[int]) -> Iterator[str]:
+    for cell, count in zip(cells, shown, strict=True):
+        if count != len(cell["outputs"]):
+            yield f"{count} of {len(cell['outputs'])} outputs are shown: {''.join(cell['source'])[:60]!r}"
+
+
+def _faults_of_verdict(cells: list[dict[str, Any]]) -> Iterator[str]:
+    html = ["".join(output.get("data", {}).get("text/html", "")) for output in cells[-1]["outputs"]]
+    if not any(re.match(r"(<[^>]+>)+PASS", text) for text in html):
+        yield "the last cell shows no verdict that says PASS"
+
+
+def run_and_judge(browser: Browser, server: str, name: str, way: str, token: str = "") -> list[str]:
+    """Open a notebook, run all its cells, save it, take a picture, and return what is wrong.
+
+    Args:
+        browser: runs the tab.
+        server: the address of JupyterLab.
+        name: the notebook without its suffix.
+        way: names the folder of the pictures.
+        token: lets the browser in, if JupyterLab asks for one.
+    """
+    with Tab(browser, server) as tab:
+        notebook = NotebookPage(tab, f"{server}/lab/tree/{name}.ipynb?reset&token={token}")
+        notebook.stop_saving_automatically()
+        notebook.run_all_cells()
+        saved = notebook.save()
+        notebook.screenshot(f"{way}/{name}")
+        return notebook.faults(saved)
+
+
+def first_sight(browser: Browser, server: str, link: str, way: str) -> list[str]:
+    """Open JupyterLab by the link that a reader is given, touch nothing, and return what a reader would frown at."""
+    with Tab(browser, server) as tab:
+        notebook = NotebookPage(tab, link)
+        tab.page.wait_for_timeout(LINGER_SECONDS * 1000)
+        tab.screenshot(f"{way}/first_sight")
+        path = urlsplit(tab.page.url).path
+        return [
+            *tab.faults(),
+            *([] if path == FIRST else [f"it opens on {path}"]),
+            *(["marked as unsaved"] if notebook.is_unsaved() else []),
+        ]

@@ -1,0 +1,93 @@
+"""One run of `python -m beefirst up`, on free ports and in a folder of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from beefirst.laboratory.environment import clean_environment
+from beefirst.machine.ports import free_port
+from beefirst.machine.waiting import wait_until
+
+
+class Up:
+    """One run of `python -m beefirst up`."""
+
+    def __init__(self, folder: Path, *words: str, prefix: tuple[str, ...] = (), **settings: object) -> None:
+        self.folder = folder
+        names = ("DB_PORT", "API_PORT", "NOTEBOOK_PORT")
+        self.ports = {name: int(settings.get(name) or free_port()) for name in names}
+        places = {"BEEFIRST_DATA": folder, "TMPDIR": folder, "HOME": folder}
+        environment = {name: str(value) for name, value in {**places, **self.ports, **settings}.items()}
+        self._output = folder / "output.txt"
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*prefix, sys.executable, "-m", "beefirst", "up", *words],
+                env=clean_environment() | environment,
+                cwd=folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def database_url(self) -> str:
+        return f"postgresql://beefirst:beefirst@localhost:{self.ports['DB_PORT']}/beefirst"
+
+    @property
+    def api_url(self) -> str:
+        return f"http://localhost:{self.ports['API_PORT']}"
+
+    @property
+    def notebook_url(self) -> str:
+        return f"http://localhost:{self.ports['NOTEBOOK_PORT']}"
+
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def wait_until_ready(self) -> "Up":
+        wait_until(lambda: "Ready after" in self.output() or self.process.poll() is not None, 90)
+        assert self.process.poll() is None, self.output()
+        return self
+
+    def end(self) -> int:
+        return self.process.wait(60)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.end()
+
+    def processes(self) -> list[str]:
+        """Return what still runs of it: whatever has its folder in its command or its environment."""
+        found = []
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (place / "cmdline").read_bytes() + (place / "environ").read_bytes()
+            except OSError:
+                continue
+            if str(self.folder).encode() in words and int(place.name) != os.getpid():
+                found.append(words[:200].decode(errors="replace"))
+        return found
+
+
+@contextmanager
+def make_folder() -> Iterator[Path]:
+    """Make a folder that every account can reach, as below /var/lib."""
+    with tempfile.TemporaryDirectory(prefix="beefirst-up-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextmanager
+def run_up(*words: str) -> Iterator[Up]:
+    """Run `python -m beefirst up` until the block ends."""
+    with make_folder() as folder:
+        run = Up(folder, *words)
+        try:
+            yield run.wait_until_ready()
+        finally:
+            if run.process.poll() is None:
+                run.stop()
