@@ -1,11 +1,11 @@
-"""Bounded load on an API of this machine, from a client light enough not to be what is measured."""
+"""Requests as they go over the wire, many at one moment, from a client light enough not to be what is measured."""
 
 import asyncio
 import base64
 import itertools
 import json
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +73,7 @@ def send_at_once(url: str, requests: Sequence[bytes]) -> list[Answer]:
 
     async def send() -> list[Answer]:
         urls = itertools.cycle(url.split())
-        connections = [await _Connection.open(next(urls)) for _ in requests]
+        connections = [await Connection.open(next(urls)) for _ in requests]
         answers = await asyncio.gather(
             *(connection.send(content) for connection, content in zip(connections, requests, strict=True))
         )
@@ -81,65 +81,10 @@ def send_at_once(url: str, requests: Sequence[bytes]) -> list[Answer]:
             await connection.close()
         return answers
 
-    return _run(send)
+    return run(send)
 
 
-def send_for(url: str, seconds: float, connections: int, requests: Iterator[bytes]) -> list[Answer]:
-    """Keep `connections` requests in flight for `seconds`, each connection sending its next when it has its answer.
-
-    Args:
-        url: of the API.
-        seconds: how long new requests are sent; those in flight are waited for.
-        connections: how many.
-        requests: never ends.
-    """
-
-    async def send() -> list[Answer]:
-        deadline = time.perf_counter() + seconds
-        return list(
-            itertools.chain.from_iterable(
-                await asyncio.gather(*(_send_until(deadline, url, requests) for _ in range(connections)))
-            )
-        )
-
-    return _run(send)
-
-
-def send_paced(url: str, seconds: float, interval_seconds: float, requests: Iterator[bytes]) -> list[Answer]:
-    """Send one request after the other on one connection, one every `interval_seconds`, for `seconds`.
-
-    Args:
-        url: of the API.
-        seconds: how long requests are sent.
-        interval_seconds: from the beginning of one request to that of the next, or longer if its answer takes longer.
-        requests: never ends.
-    """
-
-    async def send() -> list[Answer]:
-        started = time.perf_counter()
-        connection = await _Connection.open(url)
-        answers: list[Answer] = []
-        while (due := len(answers) * interval_seconds) < seconds:
-            await asyncio.sleep(max(0, started + due - time.perf_counter()))
-            answers.append(await connection.send(next(requests)))
-            if time.perf_counter() - started > seconds:
-                break
-        await connection.close()
-        return answers
-
-    return _run(send)
-
-
-async def _send_until(deadline: float, url: str, requests: Iterator[bytes]) -> list[Answer]:
-    connection = await _Connection.open(url)
-    answers = []
-    while time.perf_counter() < deadline:
-        answers.append(await connection.send(next(requests)))
-    await connection.close()
-    return answers
-
-
-class _Connection:
+class Connection:
     """One connection that is kept open between its requests."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -147,11 +92,13 @@ class _Connection:
         self._writer = writer
 
     @classmethod
-    async def open(cls, url: str) -> "_Connection":
+    async def open(cls, url: str) -> "Connection":
+        """Connect to the API at `url`."""
         parts = urlsplit(url)
         return cls(*await asyncio.open_connection(parts.hostname, parts.port))
 
     async def send(self, content: bytes) -> Answer:
+        """Send one request and return its answer, which must come within ANSWER_SECONDS."""
         began, started = time.time(), time.perf_counter()
         async with asyncio.timeout(ANSWER_SECONDS):
             self._writer.write(content)
@@ -160,6 +107,7 @@ class _Connection:
         return Answer(int(head[9:12]), body, time.perf_counter() - started, began)
 
     async def close(self) -> None:
+        """Hang up."""
         self._writer.close()
         await self._writer.wait_closed()
 
@@ -169,13 +117,7 @@ def _content_length(head: bytes) -> int:
     return next((int(value) for name, _, value in lines if name == b"content-length"), 0)
 
 
-def _run(send: Callable[[], Coroutine[Any, Any, list[Answer]]]) -> list[Answer]:
-    """Run in a loop and on a thread of its own: a notebook's kernel already runs a loop on its main thread."""
+def run(send: Callable[[], Coroutine[Any, Any, list[Answer]]]) -> list[Answer]:
+    """Return what `send` returns, run in a loop and on a thread of its own: a kernel's main thread already runs one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(lambda: asyncio.run(send())).result()
-
-
-def percentile(answers: Sequence[Answer], share: float) -> float:
-    """Return the seconds within which `share` of the answers came, 0.99 for the p99."""
-    seconds = sorted(answer.seconds for answer in answers)
-    return seconds[min(len(seconds) - 1, int(share * len(seconds)))]

@@ -27,6 +27,7 @@ from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.folders import CHECKOUT
 from beefirst.machine.ports import free_port
 from beefirst.machine.processes import answers
+from tests.support import paced_load
 
 BARE = "import fastapi, uvicorn, psycopg, psycopg_pool, pydantic_settings, bcrypt"
 CORES = len(os.sched_getaffinity(0))
@@ -187,12 +188,12 @@ def _registrations_beside_bcrypt(mailer: str, goal: float, api: ApiProcess, roun
     addresses = (
         raw_http.registering(f"{secrets.token_hex(8)}@example.com", "correct horse") for _ in itertools.count()
     )
-    raw_http.send_for(api.url, 1, CONNECTIONS, addresses)
+    paced_load.send_for(api.url, 1, CONNECTIONS, addresses)
     bare, served = [], []
     for _ in range(rounds):
         bare.append(_hashes_per_second(ROUND_SECONDS))
         started = time.perf_counter()
-        answers = raw_http.send_for(api.url, ROUND_SECONDS, CONNECTIONS, addresses)
+        answers = paced_load.send_for(api.url, ROUND_SECONDS, CONNECTIONS, addresses)
         served.append(len(answers) / (time.perf_counter() - started))
         _check_status(answers, 202)
     ratio = statistics.median(ours / alone for ours, alone in zip(served, bare, strict=True))
@@ -200,13 +201,13 @@ def _registrations_beside_bcrypt(mailer: str, goal: float, api: ApiProcess, roun
     print(f"{mailer}: median {statistics.median(served):.1f} registrations a second: {ratio:.1%} (goal {goal:.0%})")
     with ThreadPoolExecutor(1) as thread:
         seconds = rounds * ROUND_SECONDS
-        probing = thread.submit(raw_http.send_paced, api.url, seconds, 0.05, itertools.repeat(READY))
-        raw_http.send_for(api.url, seconds, CONNECTIONS, addresses)
+        probing = thread.submit(paced_load.send_paced, api.url, seconds, 0.05, itertools.repeat(READY))
+        paced_load.send_for(api.url, seconds, CONNECTIONS, addresses)
         probes = probing.result()
     _check_status(probes, 200)
     print(
-        f"/health/ready meanwhile, {len(probes)} probes: median {1000 * raw_http.percentile(probes, 0.5):.1f} ms, "
-        f"p99 {1000 * raw_http.percentile(probes, 0.99):.1f} ms (goal 15 ms)",
+        f"/health/ready meanwhile, {len(probes)} probes: median {1000 * paced_load.percentile(probes, 0.5):.1f} ms, "
+        f"p99 {1000 * paced_load.percentile(probes, 0.99):.1f} ms (goal 15 ms)",
         flush=True,
     )
 
@@ -253,7 +254,7 @@ def sweep(rounds: int) -> None:
                 connection.execute(FILL)
                 connection.execute("VACUUM ANALYZE registrations")
                 with start_api(database.url, sweep_interval_seconds=3) as api:
-                    answers = raw_http.send_paced(api.url, 6, 0.01, itertools.repeat(READY))
+                    answers = paced_load.send_paced(api.url, 6, 0.01, itertools.repeat(READY))
                     seconds.append(_sum_of_sweeps(api))
                     first, last = _first_and_last_expiry(api)
                     before += [answer for answer in answers if answer.began < first - answer.seconds]
@@ -262,10 +263,10 @@ def sweep(rounds: int) -> None:
         if left != (0,):
             raise RuntimeError(f"{left} claims were not swept")
     show(f"a sweep of {DUE:,} due claims among {ROWS:,} rows", seconds, ("the goal of 1 s", 1.0))
-    ratio = raw_http.percentile(during, 0.99) / raw_http.percentile(before, 0.99)
+    ratio = paced_load.percentile(during, 0.99) / paced_load.percentile(before, 0.99)
     print(
-        f"p99 of other requests: {1000 * raw_http.percentile(before, 0.99):.1f} ms before, "
-        f"{1000 * raw_http.percentile(during, 0.99):.1f} ms during, {ratio:.1f} times (goal: at most 2)"
+        f"p99 of other requests: {1000 * paced_load.percentile(before, 0.99):.1f} ms before, "
+        f"{1000 * paced_load.percentile(during, 0.99):.1f} ms during, {ratio:.1f} times (goal: at most 2)"
     )
 
 
