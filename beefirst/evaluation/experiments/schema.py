@@ -1,16 +1,19 @@
-"""Raw SQL that the database itself must refuse."""
+"""Notebook 03: the table beside its specification, and raw SQL that the database itself must refuse."""
 
-from typing import Any, LiteralString
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pandas as pd
-import psycopg
-from psycopg import Connection, errors
+from psycopg import Connection
 
-from beefirst.evaluation.promises import SPECIFIED_COLUMNS
-from beefirst.laboratory.catalog import columns, constraints
+from beefirst.evaluation.evidence import Evidence, compare, experiment
+from beefirst.evaluation.promises import SPECIFIED_COLUMNS, SPECIFIED_STATES
+from beefirst.laboratory import catalog
+from beefirst.laboratory.forbidden_sql import REFUSED, attempt
+from beefirst.laboratory.running_service import RunningService
 
-ROW: LiteralString = "INSERT INTO registrations (email, verification_code) VALUES ('reader@example.com', '1234')"
-FORBIDDEN: tuple[tuple[str, LiteralString], ...] = (
+ROW: str = "INSERT INTO registrations (email, verification_code) VALUES ('reader@example.com', '1234')"
+FORBIDDEN: tuple[tuple[str, str], ...] = (
     ("the same address twice", ROW),
     ("an address that is missing", "INSERT INTO registrations (verification_code) VALUES ('1234')"),
     ("a code that is missing", "INSERT INTO registrations (email) VALUES ('b@example.com')"),
@@ -26,79 +29,140 @@ FORBIDDEN: tuple[tuple[str, LiteralString], ...] = (
 """What AC3 forbids, each as one statement on a table that holds ROW."""
 
 
-def attempt_forbidden(connection: Connection[Any]) -> pd.DataFrame:
-    """Try every forbidden statement, each in a transaction that is rolled back.
+UNHEARD_OF_STATE = "PENDING"
+
+COMPLETE_ROW = """
+    INSERT INTO registrations (email, verification_code, state, password_hash, activated_at)
+    SELECT 's@example.com', '1234', state, hash, activated_at
+      FROM (VALUES ('CLAIMED', 'x', NULL), ('ACTIVE', 'x', now()), ('EXPIRED', NULL, NULL), ('LOCKED', NULL, NULL))
+           AS complete (state, hash, activated_at)
+     RIGHT JOIN (VALUES (%(state)s)) AS tried (state) USING (state)
+"""
+"""With what each state needs beside its name, so that only the name can be refused."""
+
+JUST_NOW = timedelta(minutes=1)
+
+
+@experiment
+def columns_are_as_specified(connection: Connection[Any]) -> Evidence:
+    """Hold the columns of `registrations` against the specification: type, length, nullability, default and key."""
+    comparison = compare_with_specification(connection)
+    agreeing = int((comparison["result"] == "as specified").sum())
+    holds = agreeing == len(comparison) == len(SPECIFIED_COLUMNS)
+    return Evidence(holds, f"{agreeing} of {len(comparison)} columns are as specified", comparison)
+
+
+@experiment
+def service_has_the_same_table(service: RunningService) -> Evidence:
+    """Make the same comparison, read-only, on the database that the service uses."""
+    with service.connect() as connection:
+        return columns_are_as_specified(connection)
+
+
+@experiment
+def id_is_primary_key(connection: Connection[Any]) -> Evidence:
+    """Look for the primary key among the constraints of the table."""
+    found = _columns_with(connection, "primary key")
+    return compare(f"primary key on {found}", [("primary key on", found, "id")])
+
+
+@experiment
+def id_is_generated(connection: Connection[Any]) -> Evidence:
+    """Insert a row without an id, and look at the one that the database gave it; rolled back."""
+    row = _defaulted_row(connection)
+    rows = [("id of a row that names none", f"UUID, version {row['id'].version}", "UUID, version 4")]
+    return compare(f"generated: {row['id']}", rows)
+
+
+@experiment
+def address_is_unique(connection: Connection[Any]) -> Evidence:
+    """Look for the unique constraint on the address among the constraints of the table."""
+    found = _columns_with(connection, "unique")
+    return compare(f"unique constraint on {found}", [("unique constraint on", found, "email")])
+
+
+def _columns_with(connection: Connection[Any], kind: str) -> str:
+    """Return the columns of each constraint of one kind in words, `nothing` where there is none."""
+    constraints = catalog.constraints(connection)
+    columns = constraints.loc[constraints["kind"] == kind, "columns"]
+    return "; ".join(", ".join(names) for names in columns) or "nothing"
+
+
+@experiment
+def states_are_those_specified(connection: Connection[Any]) -> Evidence:
+    """Insert a complete row of each specified state, and one of a state that was never heard of; rolled back."""
+    rows = [(state, _taken_or_refused(connection, state), "taken") for state in SPECIFIED_STATES]
+    rows.append((UNHEARD_OF_STATE, _taken_or_refused(connection, UNHEARD_OF_STATE), REFUSED))
+    return compare(", ".join(f"{state}: {seen}" for state, seen, _ in rows), rows, ["state", "seen", "expected"])
+
+
+def _taken_or_refused(connection: Connection[Any], state: str) -> str:
+    return attempt(connection, COMPLETE_ROW, {"state": state}).result.lower()
+
+
+@experiment
+def defaults_are_as_specified(connection: Connection[Any]) -> Evidence:
+    """Insert a row that names only address and code, and look at how the database filled it; rolled back."""
+    row = _defaulted_row(connection)
+    age = datetime.now(UTC) - row["created_at"]
+    rows = [
+        ("state", row["state"], "CLAIMED"),
+        ("attempt_count", str(row["attempt_count"]), "0"),
+        ("password_hash", _or_null(row["password_hash"]), "NULL"),
+        ("activated_at", _or_null(row["activated_at"]), "NULL"),
+        ("created_at", "just now" if abs(age) < JUST_NOW else str(row["created_at"]), "just now"),
+    ]
+    return compare(", ".join(f"{name} {seen}" for name, seen, _ in rows), rows, ["column", "seen", "expected"])
+
+
+def _or_null(value: object) -> str:
+    return "NULL" if value is None else str(value)
+
+
+def _defaulted_row(connection: Connection[Any]) -> dict[str, Any]:
+    with connection.transaction(force_rollback=True):
+        cursor = connection.execute(f"{ROW} RETURNING *".encode())
+        row = cursor.fetchone() or ()
+        return dict(zip((column.name for column in cursor.description or ()), row, strict=True))
+
+
+@experiment
+def forbidden_sql_is_refused(connection: Connection[Any]) -> Evidence:
+    """Try every forbidden statement past the API, each in a transaction that is rolled back.
 
     Args:
         connection: to a database of one's own with the table `registrations`.
-
-    Returns:
-        The columns attempt, result (`refused` or `FAIL`), refused by.
     """
-    rows = [(what, *_attempt(connection, statement)) for what, statement in FORBIDDEN]
-    return pd.DataFrame(rows, columns=["attempt", "result", "refused by"])
-
-
-def _attempt(connection: Connection[Any], statement: LiteralString) -> tuple[str, str]:
-    try:
-        with connection.transaction(force_rollback=True):
-            connection.execute(ROW)
-            connection.execute(statement)
-    except (errors.IntegrityError, errors.DataError) as error:
-        return "refused", error.diag.constraint_name or error.diag.message_primary or type(error).__name__
-    return "FAIL", "nobody"
-
-
-def accepted_states(connection: Connection[Any], states: tuple[str, ...]) -> dict[str, bool]:
-    """Return for each state whether the table takes a complete row of it; rolled back, whatever the answer."""
-    accepted = {}
-    for state in states:
-        try:
-            with connection.transaction(force_rollback=True):
-                connection.execute(
-                    "INSERT INTO registrations (email, verification_code, state, password_hash, activated_at) "
-                    "SELECT 's@example.com', '1234', state, hash, activated_at FROM (VALUES "
-                    "('CLAIMED', 'x', NULL), ('ACTIVE', 'x', now()), ('EXPIRED', NULL, NULL), ('LOCKED', NULL, NULL)"
-                    ") AS complete (state, hash, activated_at) "
-                    "RIGHT JOIN (VALUES (%s)) AS tried (state) USING (state)",
-                    (state,),
-                )
-            accepted[state] = True
-        except psycopg.IntegrityError:
-            accepted[state] = False
-    return accepted
-
-
-def defaulted_row(connection: Connection[Any]) -> dict[str, Any]:
-    """Return the row that names only address and code, as the database filled it; rolled back."""
-    with connection.transaction(force_rollback=True):
-        cursor = connection.execute(ROW + " RETURNING *")
-        row = cursor.fetchone() or ()
-        return dict(zip((column.name for column in cursor.description or ()), row, strict=True))
+    attempts = [(what, attempt(connection, statement, setup=ROW)) for what, statement in FORBIDDEN]
+    refused = sum(tried.result == REFUSED for _, tried in attempts)
+    rows = [(what, tried.by, tried.result, REFUSED) for what, tried in attempts]
+    summary = f"{refused} of {len(rows)} forbidden statements were refused"
+    return compare(summary, rows, ["attempt", "refused by", "result", "expected"])
 
 
 def compare_with_specification(connection: Connection[Any]) -> pd.DataFrame:
     """Return one row for each specified or actual column of `registrations`, with what was specified and what is.
 
     Returns:
-        The columns column, specified, actual, result; result is `as specified` or `DIFFERS`.
+        The columns column, actual, expected, result; result is `as specified` or `DIFFERS`.
     """
     specified = {row[0]: _describe(*row[1:]) for row in SPECIFIED_COLUMNS}
     keys = _keys(connection)
     actual = {
-        row.column_name: _describe_actual(row, keys.get(row.column_name)) for row in columns(connection).itertuples()
+        row.column_name: _describe_actual(row, keys.get(row.column_name))
+        for row in catalog.columns(connection).itertuples()
     }
     rows = []
     for name in dict.fromkeys([*specified, *actual]):
         wanted, found = specified.get(name, "no such column"), actual.get(name, "no such column")
-        rows.append((name, wanted, found, "as specified" if wanted == found else "DIFFERS"))
-    return pd.DataFrame(rows, columns=["column", "specified", "actual", "result"])
+        rows.append((name, found, wanted, "as specified" if wanted == found else "DIFFERS"))
+    return pd.DataFrame(rows, columns=["column", "actual", "expected", "result"])
 
 
 def _keys(connection: Connection[Any]) -> dict[str, str]:
     """Return what kind of constraint 001 put on a column; those of later migrations have names of their own."""
     names = {"registrations_pkey", "registrations_email_key", "registrations_state_check"}
-    rows = constraints(connection).itertuples()
+    rows = catalog.constraints(connection).itertuples()
     return {row.columns[0]: row.kind for row in rows if row.name in names and len(row.columns) == 1}
 
 

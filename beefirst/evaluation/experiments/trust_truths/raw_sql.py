@@ -1,9 +1,9 @@
 """What the schema enforces by itself, attacked by raw SQL past the API: truths 1, 6, 8, 9, 10 and 11."""
 
 import pandas as pd
-import psycopg
 
-from beefirst.evaluation.evidence import Evidence
+from beefirst.evaluation.evidence import Evidence, compare, experiment, measurement
+from beefirst.laboratory.forbidden_sql import REFUSED, attempt
 from beefirst.laboratory.testbed import PASSWORD, Testbed
 
 ATTACKS = (
@@ -66,32 +66,35 @@ ATTACKS = (
 """The truth, the attack in words and as a statement, and the name of what must refuse it."""
 
 
-def raw_sql(testbed: Testbed) -> Evidence:
-    """Claim, activate and lock three addresses through the API, then attack their rows by raw SQL."""
+COLUMNS = ["truth", "attack", "result", "refused by", "expected"]
+
+
+@measurement
+def attack(testbed: Testbed) -> pd.DataFrame:
+    """Claim, activate and lock three addresses through the API, then attack their rows by raw SQL.
+
+    Returns:
+        One row an attack: the truth that it is against, the attack, its result, what refused it, what must.
+    """
     testbed.activate("a@example.net", PASSWORD, testbed.claim("a@example.net"))
     testbed.claim("c@example.net")
     code = testbed.claim("l@example.net")
     testbed.lock("l@example.net", PASSWORD, code)
-    rows = [(truth, what, *_attack(testbed, statement, by)) for truth, what, statement, by in ATTACKS]
-    frame = pd.DataFrame(rows, columns=["truth", "attack", "result", "refused by"])
-    refused = int((frame["result"] == "refused").sum())
-    return Evidence(refused == len(ATTACKS), f"{refused} of {len(ATTACKS)} attacks by raw SQL were refused", frame)
+    with testbed.database.connect() as connection:
+        tried = [(truth, what, attempt(connection, statement), by) for truth, what, statement, by in ATTACKS]
+    return pd.DataFrame([(truth, what, seen.result, seen.by, by) for truth, what, seen, by in tried], columns=COLUMNS)
 
 
-def of_each_truth(evidence: Evidence) -> dict[str, Evidence]:
-    """Return the part of the evidence of `raw_sql` that belongs to each truth, by its number."""
-    return {str(truth): _part(rows) for truth, rows in evidence.rows.groupby("truth")}
+@experiment
+def refused(attacks: pd.DataFrame, truth: int) -> Evidence:
+    """Count the attacks against one truth that the schema refused, each by the constraint or trigger for it.
 
-
-def _part(rows: pd.DataFrame) -> Evidence:
-    refused = int((rows["result"] == "refused").sum())
-    return Evidence(refused == len(rows), f"{refused} of {len(rows)} attacks by raw SQL refused", rows)
-
-
-def _attack(testbed: Testbed, statement: str, expected: str) -> tuple[str, str]:
-    try:
-        testbed.execute(statement)
-    except psycopg.IntegrityError as error:
-        name = error.diag.constraint_name or ""
-        return "refused" if name == expected else "FAIL", name
-    return "FAIL", "nobody"
+    Args:
+        attacks: as `attack` returns them.
+        truth: its number.
+    """
+    rows = attacks[attacks["truth"] == truth]
+    count = int(((rows["result"] == REFUSED) & (rows["refused by"] == rows["expected"])).sum())
+    return compare(
+        f"{count} of {len(rows)} attacks by raw SQL refused", list(rows.itertuples(index=False, name=None)), COLUMNS
+    )
