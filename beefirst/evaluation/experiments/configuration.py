@@ -108,10 +108,15 @@ def environment_changes_what_the_api_does() -> Evidence:
         pool = catalog.wait_for_connections(connection, "beefirst-api", POOL)
         line = api.log().splitlines()[0]
     rows = [
-        ("connections that the API keeps, with POOL_MIN_SIZE=5", str(pool), str(POOL)),
+        (f"connections that the API keeps, with POOL_MIN_SIZE={POOL}", _or_more(pool), f"{POOL} or more"),
         ("first line of its log, with LOG_FORMAT=json", _kind(line), "JSON"),
     ]
     return compare(f"PostgreSQL counts {pool} connections; the log begins {line[:9]}", rows)
+
+
+def _or_more(connections: int) -> str:
+    # A pool that is asked for more at once than it keeps may have one connection more for a while.
+    return f"{POOL} or more" if connections >= POOL else str(connections)
 
 
 def _kind(line: str) -> str:

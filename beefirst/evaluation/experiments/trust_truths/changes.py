@@ -4,14 +4,14 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 
 import pandas as pd
 
-from beefirst.evaluation.evidence import Evidence
+from beefirst.evaluation.evidence import Evidence, compare, experiment
 from beefirst.laboratory import raw_http
 from beefirst.laboratory.testbed import PASSWORD, Testbed, wrong
+from beefirst.machine.waiting import wait_for
 
 HALF_STATES = """
     SELECT count(*)
@@ -24,6 +24,7 @@ HALF_STATES = """
 REGISTRATIONS_IN_FLIGHT = 24
 
 
+@experiment
 def killed_between_steps() -> Evidence:
     """Truth 10: kill one of two replicas with SIGKILL amid registrations, and look at what it leaves to the other."""
     rows = [_kill_after(claims) for claims in (1, 6)]
@@ -42,22 +43,16 @@ def _kill_after(claims: int) -> tuple[object, ...]:
         ]
         sender = threading.Thread(target=_send_until_cut_off, args=(testbed.apis[0].url, requests))
         sender.start()
-        _wait(lambda: len(testbed.rows()) >= claims)
+        wait_for(lambda: len(testbed.rows()) >= claims)
         testbed.apis[0].send_signal(signal.SIGKILL)
         killed = time.monotonic()
         sender.join()
         left, ((half,),) = len(testbed.rows()), testbed.execute(HALF_STATES)
-        _wait(lambda: "CLAIMED" not in set(testbed.rows()["state"]))
+        wait_for(lambda: "CLAIMED" not in set(testbed.rows()["state"]))
         seconds = time.monotonic() - killed
         codes = [testbed.claim(f"p{number}@example.com", replica=1) for number in range(3)]
         then = "claimed anew, with a code" if len(codes) == 3 else "held"
         return f"{claims} claim{'s' if claims > 1 else ''}", left, half, f"{seconds:.1f} s", then
-
-
-def _wait(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)
 
 
 def _send_until_cut_off(url: str, requests: list[bytes]) -> None:
@@ -65,6 +60,7 @@ def _send_until_cut_off(url: str, requests: list[bytes]) -> None:
         raw_http.send_at_once(url, requests)
 
 
+@experiment
 def replicas_as_one(testbed: Testbed) -> Evidence:
     """Truth 10: claim at one replica and go on at the other."""
     code = testbed.claim("both@example.com", replica=0)
@@ -84,12 +80,10 @@ def replicas_as_one(testbed: Testbed) -> Evidence:
             "LOCKED",
         ),
     ]
-    frame = pd.DataFrame(rows, columns=["what", "seen", "expected"])
-    return Evidence(
-        bool((frame["seen"] == frame["expected"]).all()), f"{len(testbed.apis)} replicas behave as one", frame
-    )
+    return compare(f"{len(testbed.apis)} replicas behave as one", rows)
 
 
+@experiment
 def replays(testbed: Testbed) -> Evidence:
     """Truth 11: repeat what has worked before, and look at the row."""
     email = "again@example.com"
@@ -104,16 +98,16 @@ def replays(testbed: Testbed) -> Evidence:
         ("the activation with that password", testbed.activate(email, "another horse", code).status_code, 401),
     ]
     unchanged = "unchanged" if _whole_row(testbed, email) == before else "CHANGED"
-    rows = [(what, status, expected, unchanged) for what, status, expected in attempts]
-    frame = pd.DataFrame(rows, columns=["replay", "answer", "expected", "the ACTIVE row"])
-    holds = bool((frame["answer"] == frame["expected"]).all()) and unchanged == "unchanged"
-    return Evidence(holds, f"{len(rows)} replays, and the ACTIVE row is {unchanged}", frame)
+    rows = [(what, f"{status}, {unchanged}", f"{expected}, unchanged") for what, status, expected in attempts]
+    summary = f"{len(rows)} replays, and the ACTIVE row is {unchanged}"
+    return compare(summary, rows, ["replay", "answer, and the ACTIVE row", "expected"])
 
 
 def _whole_row(testbed: Testbed, email: str) -> list[tuple[object, ...]]:
     return testbed.execute("SELECT * FROM registrations WHERE email = %(email)s", email=email)
 
 
+@experiment
 def fresh_start(testbed: Testbed) -> Evidence:
     """Truth 11: end a claim in each way, claim anew, and try what belonged to the claim before."""
     rows = []
@@ -141,7 +135,7 @@ def _end(testbed: Testbed, email: str, password: str, code: str, end: str) -> st
     else:
         testbed.let_pass(email, 3600)
     if end == "EXPIRED":
-        _wait(lambda: testbed.state(email) == end)
+        wait_for(lambda: testbed.state(email) == end)
     ended = testbed.state(email)
     testbed.let_pass(email, 3600)
     return ended

@@ -3,10 +3,10 @@
 import time
 
 import pandas as pd
-import psycopg
 
-from beefirst.evaluation.evidence import Evidence
+from beefirst.evaluation.evidence import Evidence, compare, experiment
 from beefirst.laboratory import raw_http
+from beefirst.laboratory.forbidden_sql import REFUSED, attempt
 from beefirst.laboratory.testbed import PASSWORD, Testbed
 
 TOLERANCE_SECONDS = 3
@@ -24,6 +24,7 @@ def spellings(local: str, domain: str, count: int) -> list[str]:
     ]
 
 
+@experiment
 def unique_claim(testbed: Testbed, count: int = 50) -> Evidence:
     """Truth 1: register one address many times at once, each time spelled differently, over all replicas."""
     requests = [raw_http.registering(spelling, PASSWORD) for spelling in spellings("crowd", "example.com", count)]
@@ -34,20 +35,18 @@ def unique_claim(testbed: Testbed, count: int = 50) -> Evidence:
     mails = testbed.mailbox.wait_for("crowd@example.com")
     codes = sum("code" in str(mail["Subject"]) for mail in mails)
     claims = len(testbed.rows("crowd@example.com"))
-    rows = pd.DataFrame(
-        [
-            ("registrations sent at once, each spelled differently", count, count),
-            ("different answers", len(bodies), 1),
-            ("rows in the table", claims, 1),
-            ("codes mailed", codes, 1),
-            ("notices that a registration is pending", len(mails) - codes, 1),
-        ],
-        columns=["what", "seen", "expected"],
-    )
-    holds = bool((rows["seen"] == rows["expected"]).all()) and next(iter(bodies))[0] == 202
-    return Evidence(holds, f"{count} at once: {claims} claim, {codes} code mailed, {len(bodies)} kind of answer", rows)
+    rows = [
+        ("registrations sent at once, each spelled differently", len(answers), count),
+        ("answers of status 202 among them", sum(answer.status == 202 for answer in answers), count),
+        ("different answers", len(bodies), 1),
+        ("rows in the table", claims, 1),
+        ("codes mailed", codes, 1),
+        ("notices that a registration is pending", len(mails) - codes, 1),
+    ]
+    return compare(f"{count} at once: {claims} claim, {codes} code mailed, {len(bodies)} kind of answer", rows)
 
 
+@experiment
 def time_bound(testbed: Testbed) -> Evidence:
     """Truth 3: activate claims of different age with everything right; the age is set by the database's clock."""
     rows, ttl_seconds = [], testbed.ttl_seconds
@@ -57,14 +56,12 @@ def time_bound(testbed: Testbed) -> Evidence:
         testbed.let_pass(email, age)
         answer = testbed.activate(email, PASSWORD, code)
         expected = 200 if age < ttl_seconds else 401
-        rows.append((f"{age:g} s", answer.status_code, expected, testbed.state(email)))
-    frame = pd.DataFrame(rows, columns=["age of the claim", "answer", "expected", "state"])
-    holds = bool((frame["answer"] == frame["expected"]).all())
-    return Evidence(
-        holds, f"accepted up to {ttl_seconds - TOLERANCE_SECONDS:g} s, refused from {ttl_seconds:g} s on", frame
-    )
+        rows.append((f"{age:g} s", testbed.state(email), answer.status_code, expected))
+    summary = f"accepted up to {ttl_seconds - TOLERANCE_SECONDS:g} s, refused from {ttl_seconds:g} s on"
+    return compare(summary, rows, ["age of the claim", "state", "answer", "expected"])
 
 
+@experiment
 def free_by_itself(ttl_seconds: int = 2) -> Evidence:
     """Truth 7: on a service whose sweeper sleeps, watch an unproven claim free its address in real time."""
     with Testbed(ttl_seconds=ttl_seconds, sweep_interval_seconds=3600) as testbed:
@@ -97,6 +94,10 @@ MISSPELLED = (
 )
 
 
+INSERT = "INSERT INTO registrations (email, verification_code) VALUES (%(email)s, '0000')"
+
+
+@experiment
 def one_spelling(testbed: Testbed) -> Evidence:
     """Truth 9: claim and activate under different spellings, and offer misspelled ones to the table itself."""
     claimed, activated = " Grace@Example.COM", "gRACE@eXAMPLE.com"
@@ -108,23 +109,16 @@ def one_spelling(testbed: Testbed) -> Evidence:
         (f"claimed as {claimed!r}, activated as {activated!r}", seen, "200, ACTIVE"),
         ("claimed under a domain with an umlaut", stored, "grace@xn--bcher-kva.example"),
     ]
-    rows += [(f"{address!r} by raw SQL", _insert(testbed, address), "refused") for address in MISSPELLED]
-    frame = pd.DataFrame(rows, columns=["attempt", "seen", "expected"])
-    holds = bool((frame["seen"] == frame["expected"]).all())
-    return Evidence(
-        holds, f"one row for all spellings; the table refuses {len(MISSPELLED)} misspelled addresses", frame
-    )
+    with testbed.database.connect() as connection:
+        rows += [
+            (f"{address!r} by raw SQL", attempt(connection, INSERT, {"email": address}).result, REFUSED)
+            for address in MISSPELLED
+        ]
+    summary = f"one row for all spellings; the table refuses {len(MISSPELLED)} misspelled addresses"
+    return compare(summary, rows, ["attempt", "seen", "expected"])
 
 
 def _stored(testbed: Testbed, email: str) -> str:
     testbed.register(email)
     rows = testbed.rows("grace@xn--%")["email"]
     return str(rows.iloc[0]) if len(rows) == 1 else f"{len(rows)} rows"
-
-
-def _insert(testbed: Testbed, email: str) -> str:
-    try:
-        testbed.execute("INSERT INTO registrations (email, verification_code) VALUES (%(email)s, '0000')", email=email)
-    except psycopg.errors.CheckViolation:
-        return "refused"
-    return "taken"

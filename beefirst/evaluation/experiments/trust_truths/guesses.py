@@ -1,12 +1,12 @@
 """How often a code can be guessed: truth 8."""
 
-import time
-
 import pandas as pd
 
-from beefirst.evaluation.evidence import Evidence
+from beefirst.evaluation.display import charts
+from beefirst.evaluation.evidence import Evidence, compare, experiment
 from beefirst.laboratory import raw_http
 from beefirst.laboratory.testbed import PASSWORD, Testbed, wrong
+from beefirst.machine.waiting import wait_for
 
 DAY = 24 * 3600
 
@@ -16,6 +16,7 @@ GUESSES_A_DAY = 100
 """NIST SP 800-63B, 3.2.2: at most 100 consecutive failures; of 10,000 codes, a chance of 1 %."""
 
 
+@experiment
 def guesses_at_once(testbed: Testbed, count: int = 100) -> Evidence:
     """Send many different wrong guesses at one claim at the same moment, over all replicas."""
     email = "guessed@example.com"
@@ -24,22 +25,19 @@ def guesses_at_once(testbed: Testbed, count: int = 100) -> Evidence:
     answers = raw_http.send_at_once(testbed.urls, [raw_http.activating(email, PASSWORD, guess) for guess in guesses])
     row = testbed.rows(email).iloc[0]
     afterwards = testbed.activate(email, PASSWORD, code).status_code
-    rows = pd.DataFrame(
-        [
-            ("wrong guesses sent at once, all with the right password", str(count), str(count)),
-            ("answers", ", ".join(sorted({str(answer.status) for answer in answers})), "401"),
-            ("different bodies among them", str(len({answer.body for answer in answers})), "1"),
-            ("guesses that were judged", str(row["attempts"]), str(testbed.max_attempts)),
-            ("state", row["state"], "LOCKED"),
-            ("hash", row["password hash"], "none"),
-            ("answer to the right code after that", str(afterwards), "401"),
-        ],
-        columns=["what", "seen", "expected"],
-    )
-    holds = bool((rows["seen"] == rows["expected"]).all())
-    return Evidence(holds, f"{row['attempts']} of {count} guesses at once were judged, then {row['state']}", rows)
+    rows = [
+        ("wrong guesses sent at once, all with the right password", str(len(answers)), str(count)),
+        ("answers", ", ".join(sorted({str(answer.status) for answer in answers})), "401"),
+        ("different bodies among them", str(len({answer.body for answer in answers})), "1"),
+        ("guesses that were judged", str(row["attempts"]), str(testbed.max_attempts)),
+        ("state", row["state"], "LOCKED"),
+        ("hash", row["password hash"], "none"),
+        ("answer to the right code after that", str(afterwards), "401"),
+    ]
+    return compare(f"{row['attempts']} of {count} guesses at once were judged, then {row['state']}", rows)
 
 
+@experiment
 def guesses_in_a_day(testbed: Testbed) -> Evidence:
     """Lock, claim anew and guess on, for as many rounds as the address's budgets allow in 24 hours.
 
@@ -65,21 +63,20 @@ def guesses_in_a_day(testbed: Testbed) -> Evidence:
     frame = pd.DataFrame(rows, columns=["hours", "claimed", "guesses", "a claim at once after", "minutes to wait"])
     refused = set(frame["a claim at once after"]) <= {"refused", ""}
     summary = f"{guesses} guesses in 24 hours: a chance of {guesses / 10_000:.1%}, where under 1 % is asked for"
-    return Evidence(0 < guesses < GUESSES_A_DAY and refused, summary, frame)
+    picture = charts.guesses_in_a_day(frame, GUESSES_A_DAY)
+    return Evidence(0 < guesses < GUESSES_A_DAY and refused, summary, frame, picture)
 
 
 def _claim_blindly(testbed: Testbed, email: str) -> bool:
     """Register, and tell whether that holds the address once the mail has gone out or was withheld."""
     mails = len(testbed.mailbox.wait_for(email, 0))
     testbed.register(email)
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if len(testbed.mailbox.wait_for(email, 0)) > mails:
-            return True
-        if testbed.state(email) != "CLAIMED":
-            return False
-        time.sleep(0.01)
-    return True
+
+    def is_decided() -> bool:
+        return len(testbed.mailbox.wait_for(email, 0)) > mails or testbed.state(email) != "CLAIMED"
+
+    wait_for(is_decided, 10, 0.01)
+    return len(testbed.mailbox.wait_for(email, 0)) > mails or testbed.state(email) == "CLAIMED"
 
 
 def _wrong_guess(testbed: Testbed, email: str) -> str:

@@ -1,15 +1,16 @@
 """What opens an account and what is left of what does not: truths 2, 4, 5 and 6."""
 
 import re
-import time
 
 import pandas as pd
-import psycopg
 
-from beefirst.evaluation.evidence import Evidence
+from beefirst.evaluation.evidence import Evidence, compare, experiment
+from beefirst.laboratory.forbidden_sql import REFUSED, attempt
 from beefirst.laboratory.testbed import PASSWORD, Testbed, wrong
+from beefirst.machine.waiting import wait_for
 
 
+@experiment
 def code_only_by_mail(testbed: Testbed) -> Evidence:
     """Truth 2: register, and look for the code in the mail, the answer with its headers, and the API's log."""
     email = "courier@example.com"
@@ -29,11 +30,10 @@ def code_only_by_mail(testbed: Testbed) -> Evidence:
     }
     found = {place: "yes" if re.search(rf"\b{code}\b", text) else "no" for place, text in places.items()}
     rows = [(place, seen, "yes" if place == "the mail" else "no") for place, seen in found.items()]
-    frame = pd.DataFrame(rows, columns=["where", "holds the code", "expected"])
-    holds = bool((frame["holds the code"] == frame["expected"]).all())
-    return Evidence(holds, "in the mail, and in neither answer, header nor log", frame)
+    return compare("in the mail, and in neither answer, header nor log", rows, ["where", "holds the code", "expected"])
 
 
+@experiment
 def together(testbed: Testbed) -> Evidence:
     """Truth 4: try every mixture of right and wrong on one claim, the right one last."""
     email = "pair@example.com"
@@ -57,6 +57,7 @@ def together(testbed: Testbed) -> Evidence:
     )
 
 
+@experiment
 def dormant_password(testbed: Testbed) -> Evidence:
     """Truth 5: an attacker claims a victim's address in advance; the victim then confirms, and registers."""
     email, attacker, victim = "victim@example.com", "the attacker's", "the victim's own"
@@ -87,39 +88,32 @@ def dormant_password(testbed: Testbed) -> Evidence:
 
 
 RESURRECTIONS = {
-    "a hash on an EXPIRED row": "UPDATE registrations SET password_hash = 'x' WHERE state = 'EXPIRED' RETURNING 1",
-    "a hash on a LOCKED row": "UPDATE registrations SET password_hash = 'x' WHERE state = 'LOCKED' RETURNING 1",
+    "a hash on an EXPIRED row": "UPDATE registrations SET password_hash = 'x' WHERE state = 'EXPIRED'",
+    "a hash on a LOCKED row": "UPDATE registrations SET password_hash = 'x' WHERE state = 'LOCKED'",
     "an EXPIRED row back to ACTIVE": "UPDATE registrations SET state = 'ACTIVE', password_hash = 'x', "
-    "activated_at = now() WHERE state = 'EXPIRED' RETURNING 1",
+    "activated_at = now() WHERE state = 'EXPIRED'",
 }
 
 
+@experiment
 def nothing_kept() -> Evidence:
     """Truth 6: let claims expire and lock in real time, ask the raw table for hashes, and try to put one back."""
     with Testbed(ttl_seconds=4, sweep_interval_seconds=0.2) as testbed:
         code = testbed.claim("locked@example.com")
         testbed.lock("locked@example.com", PASSWORD, code)
         testbed.claim("expired@example.com")
-        deadline = time.monotonic() + 20
-        while testbed.state("expired@example.com") != "EXPIRED" and time.monotonic() < deadline:
-            time.sleep(0.1)
+        wait_for(lambda: testbed.state("expired@example.com") == "EXPIRED", 30)
         rows = [
             (f"{state} rows, and hashes on them", f"{count} and {hashes}", "1 and 0")
             for state, count, hashes in testbed.execute(
                 "SELECT state, count(*), count(password_hash) FROM registrations GROUP BY state ORDER BY state"
             )
         ]
-        rows += [
-            (f"{what}, by raw SQL", _attempt(testbed, statement), "refused")
-            for what, statement in RESURRECTIONS.items()
-        ]
-    frame = pd.DataFrame(rows, columns=["what", "seen", "expected"])
-    holds = len(frame) == 2 + len(RESURRECTIONS) and bool((frame["seen"] == frame["expected"]).all())
-    return Evidence(holds, "no hash on an EXPIRED or LOCKED row, and none can be put back", frame)
-
-
-def _attempt(testbed: Testbed, statement: str) -> str:
-    try:
-        return "done" if testbed.execute(statement) else "there is no such row"
-    except psycopg.errors.CheckViolation:
-        return "refused"
+        with testbed.database.connect() as connection:
+            rows += [
+                (f"{what}, by raw SQL", attempt(connection, statement).result, REFUSED)
+                for what, statement in RESURRECTIONS.items()
+            ]
+    expected = 2 + len(RESURRECTIONS)
+    evidence = compare("no hash on an EXPIRED or LOCKED row, and none can be put back", rows)
+    return Evidence(evidence.holds and len(rows) == expected, evidence.summary, evidence.rows)
