@@ -48,13 +48,13 @@ class Shown:
     """HTML for a notebook's output, with a plain text for readers that show no HTML."""
 
     def __init__(self, html: str, text: str) -> None:
-        self._html, self._text = html, text
+        self._html, self.finding = html, text
 
     def _repr_html_(self) -> str:
         return self._html
 
     def __repr__(self) -> str:
-        return self._text
+        return self.finding
 
 
 def table(frame: pd.DataFrame) -> Shown:
