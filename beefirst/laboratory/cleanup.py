@@ -1,7 +1,7 @@
 """How long what a notebook makes lives: until nothing refers to it, and at most as long as the notebook's process.
 
 A name that is bound anew lets go of what it named before; an orderly end of the process closes what is left; and of a
-process that is killed, its guard clears up (see `guard`).
+process that is killed, the reaper clears up (see `reaper`).
 """
 
 import json
@@ -15,13 +15,52 @@ import threading
 import traceback
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
+from typing import Self
 
 from beefirst.laboratory.environment import clean_environment
 
 DISMISSAL_SECONDS = 5
+
+
+class Owned:
+    """What is closed by `close`, by the end of its `with` block, or when nothing refers to it; but only once.
+
+    A subclass makes its parts in a block of its `__init__`, and says at each how it ends:
+
+        with self._making() as parts, uninterrupted():
+            parts.callback(server.end)
+            server.start()
+    """
+
+    _end: Callable[[], object]
+
+    @contextmanager
+    def _making(self) -> Iterator[ExitStack]:
+        """Give the stack of all parts; what is in it is closed at once where the block fails or is interrupted.
+
+        No part may refer to the object, which would then never go. Add `uninterrupted()` where a part could be made
+        without being on the stack.
+        """
+        parts = ExitStack()
+        self._end = close_with(self, parts.close)
+        try:
+            yield parts
+        except BaseException:  # an interrupt, too
+            self._end()
+            raise
+
+    def close(self) -> None:
+        """End it and all that belongs to it; doing so again does nothing."""
+        self._end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 @contextmanager
@@ -43,7 +82,7 @@ def uninterrupted() -> Iterator[None]:
 def close_with(owner: object, close: Callable[[], object]) -> Callable[[], object]:
     """Return what calls `close` when it is called itself, when `owner` goes, or at the end of this process: only once.
 
-    What was made last is closed first.
+    What was made last is closed first. An object is better an `Owned`.
 
     Args:
         owner: whose end it is.
@@ -66,28 +105,33 @@ def _forget_last_error() -> None:
         error = error.__cause__ or error.__context__
 
 
-def made(kind: str, *what: object) -> None:
-    """Tell the guard of something that must not outlive this process; kinds as in `guard.Thing`."""
-    _guard().tell("made", kind, *what)
+def register(kind: str, *what: object) -> None:
+    """Tell the reaper of something that must not outlive this process; kinds as in `reaper.Thing`."""
+    _reaper().tell("register", kind, *what)
 
 
-def gone(kind: str, *what: object) -> None:
-    """Tell the guard that it is gone again."""
-    _guard().tell("gone", kind, *what)
+def release(kind: str, *what: object) -> None:
+    """Tell the reaper that it is gone again; the arguments as for `register`."""
+    _reaper().tell("release", kind, *what)
+
+
+made, gone = register, release
 
 
 def new_folder(prefix: str) -> tempfile.TemporaryDirectory[str]:
     """Return a new temporary folder that goes with the process at the latest."""
     with uninterrupted():
-        return tempfile.TemporaryDirectory(prefix=prefix, dir=_guard().folder, ignore_cleanup_errors=True)
+        return tempfile.TemporaryDirectory(prefix=prefix, dir=_reaper().folder, ignore_cleanup_errors=True)
 
 
 def common_folder() -> Path:
     """Return the folder of all temporary folders."""
-    return _guard().folder
+    return _reaper().folder
 
 
-class _Guard:
+class _Reaper:
+    """The reaper of this process: started with the first thing that is made, dismissed at an orderly end."""
+
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="beefirst-evaluation-"))
         # As root, an embedded server runs under another account, which must be able to reach its folder in here.
@@ -96,26 +140,26 @@ class _Guard:
             [sys.executable, "-P", "-m", "beefirst.laboratory.reaper"],
             bufsize=0,
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,  # else whoever reads this process's output would wait for the guard, too
+            stdout=subprocess.DEVNULL,  # else whoever reads this process's output would wait for the reaper, too
             stderr=subprocess.DEVNULL,
             cwd="/",
             env=clean_environment(),
             start_new_session=True,  # Jupyter kills a kernel together with its process group
         )
         weakref.finalize(self, _dismiss, self._process, self.folder)
-        self.tell("made", "folder", self.folder)
+        self.tell("register", "folder", self.folder)
 
     def tell(self, *words: object) -> None:
         """Send a line, which holds what must not show in the arguments or the environment of a process."""
-        with suppress(OSError, ValueError):  # a guard that somebody has killed, or that is dismissed, is done without
+        with suppress(OSError, ValueError):  # a reaper that somebody has killed, or that is dismissed, is done without
             if self._process.stdin:
                 self._process.stdin.write(json.dumps([str(word) for word in words]).encode() + b"\n")
 
 
 @cache
-def _guard() -> _Guard:
+def _reaper() -> _Reaper:
     with uninterrupted():
-        return _Guard()
+        return _Reaper()
 
 
 def _dismiss(process: subprocess.Popen[bytes], folder: Path) -> None:

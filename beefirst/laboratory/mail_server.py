@@ -1,38 +1,19 @@
-"""The SMTP server behind a mailbox: a thread that takes mail, or refuses it as it was told to."""
+"""The SMTP server behind a mailbox: a thread that takes every mail."""
 
 import asyncio
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import Any, Literal
+from typing import Any
 from weakref import WeakSet
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, LoginPassword, Session
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
 END_SECONDS = 5
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """How the server treats what it is offered; the attributes are the arguments of `Mailbox`."""
-
-    refuse: str | None
-    refuse_times: float
-    refuse_at: Literal["RCPT", "DATA"]
-    stall_seconds: float
-    stall_at: Literal["RCPT", "DATA"]
-    vanish: bool
-    only: str | None
-    credentials: tuple[str, str] | None
-
-    def concerns(self, addresses: Sequence[str]) -> bool:
-        """Tell whether a mail to these addresses is refused or kept waiting."""
-        return self.only is None or self.only in addresses
 
 
 class Handler:
@@ -41,63 +22,25 @@ class Handler:
     Attributes:
         mails: when each mail came, for whom, and the mail.
         arrival: notified of each mail.
-        offered: every address that a mail was offered for.
-        encrypted: whether each of these offers came over TLS.
-        logins: the user of every attempt to log in.
     """
 
-    def __init__(self, behaviour: Behaviour) -> None:
-        self._behaviour = behaviour
-        self._refusals_left = behaviour.refuse_times
+    def __init__(self) -> None:
         self.mails: list[tuple[datetime, Sequence[str], EmailMessage]] = []
         self.arrival = threading.Condition()
-        self.offered, self.encrypted, self.logins = list[str](), list[bool](), list[str]()
 
-    async def handle_RCPT(  # noqa: N802
-        self, server: SMTP, session: Session, _: Envelope, address: str, __: Sequence[str]
-    ) -> Any:
-        """Decide on a recipient."""
-        assert server.transport  # noqa: S101
-        self.offered.append(address)
-        self.encrypted.append(server.transport.get_extra_info("ssl_object") is not None)
-        await self._stall("RCPT", [address])
-        if self._behaviour.credentials and not session.authenticated:
-            return "530 5.7.0 log in first"
-        return self._refusal("RCPT", [address]) or MISSING
-
-    async def handle_DATA(self, server: SMTP, _: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _: SMTP, __: Session, envelope: Envelope) -> str:  # noqa: N802
         """Take a mail."""
         message = message_from_bytes(envelope.original_content or b"", EmailMessage, policy=policy.default)
-        if refusal := self._refusal("DATA", envelope.rcpt_tos):
-            return refusal
         with self.arrival:
             self.mails.append((datetime.now(UTC), envelope.rcpt_tos, message))
             self.arrival.notify_all()
-        await self._stall("DATA", envelope.rcpt_tos)
-        if self._behaviour.vanish and isinstance(server.transport, asyncio.Transport):
-            server.transport.abort()
         return "250 taken"
-
-    async def _stall(self, at: str, addresses: Sequence[str]) -> None:
-        if at == self._behaviour.stall_at and self._behaviour.concerns(addresses):
-            await asyncio.sleep(self._behaviour.stall_seconds)
-
-    def _refusal(self, at: str, addresses: Sequence[str]) -> str | None:
-        concerned = at == self._behaviour.refuse_at and self._behaviour.concerns(addresses)
-        if not self._behaviour.refuse or not concerned or self._refusals_left <= 0:
-            return None
-        self._refusals_left -= 1
-        return self._behaviour.refuse
-
-    def authenticate(self, _: SMTP, __: Session, ___: Envelope, ____: str, sent: LoginPassword) -> AuthResult:
-        """Decide on an attempt to log in."""
-        user, password = sent.login.decode(), sent.password.decode()
-        self.logins.append(user)
-        return AuthResult(success=(user, password) == self._behaviour.credentials, handled=False)
 
 
 class MailServer(Controller):
-    """aiosmtpd's server thread, on any free port, which can end while clients are connected."""
+    """aiosmtpd's server thread, on any free port of 127.0.0.1, which can end while clients are connected."""
+
+    handler: Handler
 
     def __init__(self, handler: Handler, **options: Any) -> None:
         logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # it would fill a notebook with what is expected
@@ -115,6 +58,11 @@ class MailServer(Controller):
         assert isinstance(self.server, asyncio.Server)  # noqa: S101
         self.port = self.server.sockets[0].getsockname()[1]
         super()._trigger_server()  # type: ignore[no-untyped-call]
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as MAIL_URL has it."""
+        return f"{'smtps' if self.ssl_context else 'smtp'}://127.0.0.1:{self.port}"
 
     def end(self) -> None:
         """End the thread, and with it every connection; doing so again does nothing."""

@@ -1,8 +1,8 @@
 """The process that clears away what a notebook leaves when it is killed: python -m beefirst.laboratory.reaper.
 
-Each notebook that makes something starts one, and tells it over its standard input what was made and what is gone
-again. The input ends when the notebook's process does, however that ends; the guard then clears away the rest, and
-ends. Until then it waits, having imported next to nothing.
+Each notebook that makes something starts one, registers with it over its standard input what was made, and releases
+what is gone again. The input ends when the notebook's process does, however that ends; the reaper then clears away the
+rest, and ends. Until then it waits, having imported next to nothing.
 """
 
 import json
@@ -20,7 +20,7 @@ if sys.platform == "linux":
     from signal import pidfd_send_signal
 
 LIMIT_SECONDS = 60
-"""Whatever hangs, the guard is gone by then."""
+"""Whatever hangs, the reaper is gone by then."""
 
 STEPS = ((signal.SIGINT, 3), (signal.SIGQUIT, 3), (signal.SIGKILL, 3))
 """How a process is ended that did not end with its parent, and the seconds that it has for it: one that is stopped."""
@@ -37,7 +37,7 @@ Thing = tuple[str, ...]
 
 
 def main() -> None:
-    """Listen until the input ends, then clear away what was not given back."""
+    """Listen until the input ends, then clear away what was not released."""
     held = listen(sys.stdin.buffer)
     signal.alarm(LIMIT_SECONDS)
     for kind, *what in held:
@@ -50,10 +50,10 @@ def main() -> None:
 
 
 def listen(lines: Iterable[bytes]) -> dict[Thing, int | None]:
-    """Return what was made and not given back, once the input ends; for a process with a handle on it.
+    """Return what was registered and not released, once the input ends; for a process with a handle on it.
 
     Args:
-        lines: each a JSON list of `made` or `gone` and a Thing.
+        lines: each a JSON list of `register` or `release` and a Thing.
     """
     held: dict[Thing, int | None] = {}
     for line in lines:
@@ -62,7 +62,7 @@ def listen(lines: Iterable[bytes]) -> dict[Thing, int | None]:
             handle = held.pop(tuple(thing), None)
             if handle is not None:
                 close(handle)
-            if event == "made":
+            if event == "register":
                 held[tuple(thing)] = _handle(*thing)
     return held
 

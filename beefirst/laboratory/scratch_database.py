@@ -3,9 +3,8 @@
 import os
 import secrets
 from contextlib import suppress
-from functools import cache, partial
-from types import TracebackType
-from typing import Any, LiteralString, Self
+from functools import cache
+from typing import Any, LiteralString
 from urllib.parse import quote, urlencode, urlsplit
 
 import psycopg
@@ -14,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from beefirst.embedded_postgres.server import EmbeddedServer
 from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
-from beefirst.laboratory.cleanup import close_with, common_folder, gone, made, uninterrupted
+from beefirst.laboratory.cleanup import Owned, close_with, common_folder, register, release, uninterrupted
 from beefirst.laboratory.reaper import DROP
 from beefirst.settings import Settings
 from beefirst.urls import DatabaseUrl
@@ -46,7 +45,7 @@ def server_url() -> str:
         return configured
     with uninterrupted():
         server = EmbeddedServer.start_ephemeral(parent=common_folder())
-        made("process", server.process.pid)
+        register("process", server.process.pid)
         close_with(server_url, server.stop)  # a function, so at the end of this process
         return server.url
 
@@ -80,34 +79,29 @@ def on_database(url: str, name: str) -> str:
     return "postgresql:///?" + urlencode(conninfo_to_dict(url) | {"dbname": name}, quote_via=quote)
 
 
-class ScratchDatabase:
+class ScratchDatabase(Owned):
     """An empty database, dropped by `drop`, by the end of its `with` block, or when nothing refers to it.
 
     Attributes:
         name: of the database.
         url: its connection string, password included.
+
+    Raises:
+        DatabaseUnavailableError: the server does not answer.
+        DatabaseRefusedError: its role may not create databases; the message says what to do.
     """
 
     def __init__(self, server: str | None = None) -> None:
         server = server or server_url()
         self.name = PREFIX + secrets.token_hex(6)
         self.url = on_database(server, self.name)
-        # While this connection lives, its name tells other notebooks that the database is not abandoned.
-        keeper = connect(server, application_name=self.name)
-        made("database", server, self.name)
-        self._close = close_with(self, partial(_drop, keeper, server, self.name))
-        try:
+        with self._making() as parts:
+            # While this connection lives, its name tells other notebooks that the database is not abandoned.
+            keeper = connect(server, application_name=self.name)
+            register("database", server, self.name)
+            parts.callback(_drop, keeper, server, self.name)
             _drop_abandoned(keeper)
-            _run(keeper, "CREATE DATABASE {}", self.name)
-        except psycopg.errors.InsufficientPrivilege:
-            role = keeper.info.user
-            self.drop()
-            raise DatabaseRefusedError(
-                f"The role {role} may not create databases: run ALTER ROLE {role} CREATEDB as an administrator."
-            ) from None
-        except BaseException:  # an interrupt, too
-            self.drop()
-            raise
+            _create(keeper, self.name)
 
     def connect(self) -> Connection[Any]:
         """Return a new connection to the database, in autocommit mode."""
@@ -115,15 +109,17 @@ class ScratchDatabase:
 
     def drop(self) -> None:
         """Drop the database, whoever is still connected to it; doing so again does nothing."""
-        self._close()
+        self.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.drop()
+def _create(keeper: Connection[Any], name: str) -> None:
+    try:
+        _run(keeper, "CREATE DATABASE {}", name)
+    except psycopg.errors.InsufficientPrivilege:
+        role = keeper.info.user
+        raise DatabaseRefusedError(
+            f"The role {role} may not create databases: run ALTER ROLE {role} CREATEDB as an administrator."
+        ) from None
 
 
 def _drop(keeper: Connection[Any], server: str, name: str) -> None:
@@ -132,7 +128,7 @@ def _drop(keeper: Connection[Any], server: str, name: str) -> None:
             _run(keeper, DROP, name)
         except psycopg.errors.InsufficientPrivilege:  # to end a connection of another role, which may be ending anyway
             _run(keeper, "DROP DATABASE IF EXISTS {}", name)  # waits 5 seconds for it
-        gone("database", server, name)
+        release("database", server, name)
 
 
 def _drop_abandoned(keeper: Connection[Any]) -> None:

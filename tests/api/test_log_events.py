@@ -13,6 +13,7 @@ from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.waiting import wait_until
 from tests.conftest import SECRET
 from tests.support.http_client import activate, change, fetch_row, register, send, wrong
+from tests.support.mail_servers import refusing, stalling
 
 ADA = "ada@example.com"
 TWENTY_MAILS = """
@@ -86,8 +87,8 @@ def test_a_lock_and_missing_credentials_are_events(
 def test_a_claim_that_gets_no_mail_ends_as_an_event_that_says_why(database: ScratchDatabase) -> None:
     refused, spent = "refused@example.com", "spent@example.com"
     with (
-        Mailbox(refuse="550 no such user") as refusing,
-        start_api(database.url, MAIL_URL=refusing.url) as api,
+        refusing("550 no such user") as mail_server,
+        start_api(database.url, MAIL_URL=mail_server.url) as api,
     ):
         change(database, TWENTY_MAILS, email=spent)
         requests = [register(api, email).headers["X-Request-ID"] for email in (refused, spent)]
@@ -196,13 +197,14 @@ def test_as_json_every_line_is_an_object_and_an_expiry_belongs_to_no_request(dat
 
 def test_mail_that_fails_while_the_database_is_away_is_told_in_lines_and_not_in_a_traceback() -> None:
     with (
-        Mailbox(stall_seconds=1, refuse="550 no such user") as refusing,
+        stalling(reply="550 no such user") as mail_server,
         ScratchDatabase() as doomed,
-        start_api(doomed.url, MAIL_URL=refusing.url) as api,
+        start_api(doomed.url, MAIL_URL=mail_server.url) as api,
     ):
         request = register(api, ADA).headers["X-Request-ID"]
-        wait_until(lambda: refusing.offered == [ADA])
+        wait_until(lambda: mail_server.offered == [ADA])
         doomed.drop()
+        mail_server.go_on()
         wait_until(lambda: api.log().count(f'request="{request}"') >= 4)
 
     assert "The database does not answer" in "\n".join(lines_of(api, request))
