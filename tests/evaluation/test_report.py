@@ -19,7 +19,7 @@ from beefirst.machine.folders import CHECKOUT
 from beefirst.machine.waiting import wait_until
 from tests.conftest import Run
 from tests.evaluation.test_notebooks import write_notebook
-from tests.support.up_process import make_folder
+from tests.support.folders import open_folder
 
 OPENING = "# Does it hold?\\n\\n**Criterion AC1.** It holds.\\n\\n**Takes** about 1 second. · [02_bad](02_bad.ipynb)"
 GOOD = """
@@ -225,7 +225,7 @@ def test_a_browser_that_breaks_off_leaves_no_broken_pdf(
 
 
 def test_a_signal_ends_it_and_leaves_nothing_behind_but_word_of_it() -> None:
-    with make_folder() as folder:
+    with open_folder() as folder:
         (folder / "report").mkdir()
         for old in ("report.html", "junit.xml"):
             (folder / "report" / old).write_text("PASS")
@@ -250,7 +250,7 @@ def test_a_signal_ends_it_and_leaves_nothing_behind_but_word_of_it() -> None:
 
 
 def test_a_signal_that_the_process_was_told_to_ignore_does_not_end_it() -> None:
-    with make_folder() as folder:
+    with open_folder() as folder:
         command = [sys.executable, "-m", "beefirst", "report", "--output", str(folder / "report")]
         environment = clean_environment() | {"BEEFIRST_DATA": str(folder / "data")}
         with subprocess.Popen(["nohup", *command], env=environment, stdout=subprocess.DEVNULL) as process:

@@ -9,7 +9,9 @@ import pytest
 
 from beefirst.embedded_postgres.server import EmbeddedServer
 from beefirst.machine.waiting import wait_until
-from tests.support.kernels import API, GUARD, POSTGRES, STAGE, Kernel, running_kernel
+from tests.support.kernels import API, POSTGRES, REAPER, TESTBED, Kernel, running_kernel
+
+pytestmark = pytest.mark.usefixtures("killed_beside_a_stopped_api")
 
 NOTHING: list[object] = []
 ADA = "testbed.activate('ada@example.com', PASSWORD, testbed.claim('ada@example.com')).status_code"
@@ -17,32 +19,55 @@ ADA = "testbed.activate('ada@example.com', PASSWORD, testbed.claim('ada@example.
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[EmbeddedServer]:
-    """A server on which only the kernels of these tests make databases."""
+    """A server on which only the kernels of these tests make databases, one at a time."""
     with EmbeddedServer.start_ephemeral() as server:
         yield server
 
 
 @pytest.fixture
 def kernel(server: EmbeddedServer) -> Iterator[Kernel]:
+    """A kernel that the test may end."""
+    with running_kernel(server.url) as kernel:
+        yield kernel
+
+
+@pytest.fixture(scope="module")
+def shared_kernel(server: EmbeddedServer) -> Iterator[Kernel]:
     with running_kernel(server.url) as kernel:
         yield kernel
 
 
 @pytest.fixture
-def kernel_alone() -> Iterator[Kernel]:
-    """A kernel that is told of no server, and so starts one."""
+def lasting_kernel(shared_kernel: Kernel) -> Iterator[Kernel]:
+    """A kernel that outlives the test, and in which nothing has been made yet."""
+    yield shared_kernel
+    shared_kernel.clear()
+    wait_until(lambda: shared_kernel.experiment() == NOTHING)
+
+
+@pytest.fixture(scope="module")
+def killed_beside_a_stopped_api() -> Iterator[Kernel]:
+    """A busy kernel on a server of its own, killed while one of its APIs heeds no signal.
+
+    The seconds that the reaper gives each signal pass during the other tests.
+    """
     with running_kernel() as kernel:
+        kernel.make_testbed()
+        kernel.be_busy()
+        assert kernel.processes(POSTGRES) != NOTHING
+        os.kill(kernel.processes(API)[0], signal.SIGSTOP)
+        kernel.kill()
         yield kernel
 
 
 def seen(kernel: Kernel) -> tuple[int, ...]:
-    """Return how many APIs, open addresses, databases, guards and folders of all folders there are."""
+    """Return how many APIs, open addresses, databases, reapers and folders of all folders there are."""
     things = (kernel.processes(API), kernel.open_addresses(), kernel.databases())
-    return (*map(len, things), len(kernel.processes(GUARD)), len(kernel.folders()))
+    return (*map(len, things), len(kernel.processes(REAPER)), len(kernel.folders()))
 
 
 def test_a_kernel_that_is_killed_amid_an_experiment_leaves_nothing(kernel: Kernel) -> None:
-    kernel.set_stage()
+    kernel.make_testbed()
     kernel.be_busy()
     before = seen(kernel)
 
@@ -52,8 +77,8 @@ def test_a_kernel_that_is_killed_amid_an_experiment_leaves_nothing(kernel: Kerne
     wait_until(lambda: kernel.leftovers() == NOTHING)
 
 
-def test_a_kernel_that_is_killed_while_it_sets_the_stage_leaves_nothing(kernel: Kernel) -> None:
-    kernel.send(STAGE)
+def test_a_kernel_that_is_killed_while_it_makes_a_testbed_leaves_nothing(kernel: Kernel) -> None:
+    kernel.send(TESTBED)
     wait_until(lambda: len(kernel.processes(API)) >= 1)
 
     kernel.kill()
@@ -61,29 +86,8 @@ def test_a_kernel_that_is_killed_while_it_sets_the_stage_leaves_nothing(kernel: 
     wait_until(lambda: kernel.leftovers() == NOTHING)
 
 
-def test_an_api_that_heeds_no_signal_ends_too(kernel: Kernel) -> None:
-    kernel.set_stage()
-    os.kill(kernel.processes(API)[0], signal.SIGSTOP)
-
-    kernel.kill()
-
-    wait_until(lambda: kernel.leftovers() == NOTHING, 40)
-
-
-@pytest.mark.parametrize("now", [False, True], ids=["in order", "at once"])
-def test_a_busy_kernel_that_is_restarted_begins_with_nothing_and_works(kernel: Kernel, now: bool) -> None:
-    kernel.set_stage()
-    kernel.be_busy()
-
-    kernel.manager.restart_kernel(now=now)
-
-    wait_until(lambda: kernel.leftovers() == NOTHING)
-    kernel.set_stage()
-    assert kernel.run("", ADA) == 200
-
-
 def test_a_kernel_that_ends_in_order_leaves_nothing(kernel: Kernel) -> None:
-    kernel.set_stage()
+    kernel.make_testbed()
     before = seen(kernel)
 
     kernel.manager.shutdown_kernel(now=False)
@@ -92,70 +96,87 @@ def test_a_kernel_that_ends_in_order_leaves_nothing(kernel: Kernel) -> None:
     wait_until(lambda: kernel.leftovers() == NOTHING)
 
 
-def test_a_cell_that_is_interrupted_while_apis_start_leaves_nothing_and_works_when_run_again(kernel: Kernel) -> None:
-    request = kernel.send(STAGE)
-    wait_until(lambda: len(kernel.processes(API)) == 2)
+def test_a_cell_that_is_interrupted_while_apis_start_leaves_nothing_and_works_when_run_again(
+    lasting_kernel: Kernel,
+) -> None:
+    request = lasting_kernel.send(TESTBED)
+    wait_until(lambda: len(lasting_kernel.processes(API)) == 2)
 
-    kernel.manager.interrupt_kernel()
+    lasting_kernel.manager.interrupt_kernel()
 
-    assert kernel.answer(request) == "KeyboardInterrupt"
-    assert kernel.experiment() == NOTHING
-    kernel.set_stage()
-    assert kernel.run("", ADA) == 200
-
-
-def test_many_replicas_that_are_interrupted_while_they_start_leave_nothing(kernel: Kernel) -> None:
-    kernel.run("from beefirst.evaluation import releases, scratch; crowded = scratch.ScratchDatabase()")
-    request = kernel.send("releases.start_replicas(crowded)")
-    wait_until(lambda: len(kernel.processes(API)) == 8)
-
-    kernel.manager.interrupt_kernel()
-
-    assert kernel.answer(request) == "KeyboardInterrupt"
-    assert kernel.processes(API) == NOTHING
-    assert kernel.run("replicas = releases.start_replicas(crowded, count=2)", "len(replicas)") == 2
+    assert lasting_kernel.answer(request) == "KeyboardInterrupt"
+    assert lasting_kernel.experiment() == NOTHING
+    lasting_kernel.make_testbed()
+    assert lasting_kernel.run("", ADA) == 200
 
 
-def test_a_cell_that_is_run_twice_has_what_it_made_the_second_time_alone(kernel: Kernel) -> None:
-    kernel.set_stage()
-    first = set(kernel.addresses)
-    kernel.set_stage()
+def test_many_replicas_that_are_interrupted_while_they_start_leave_nothing(lasting_kernel: Kernel) -> None:
+    assert lasting_kernel.run("from beefirst.evaluation.experiments import migrations") is None
+    request = lasting_kernel.send("migrations.many_replicas(8)")
+    wait_until(lambda: len(lasting_kernel.processes(API)) == 8)
 
-    assert seen(kernel) == (2, 3, 1, 1, 1)
-    assert first.isdisjoint(kernel.open_addresses())
+    lasting_kernel.manager.interrupt_kernel()
+
+    assert lasting_kernel.answer(request) == "KeyboardInterrupt"
+    assert lasting_kernel.experiment() == NOTHING
+    assert lasting_kernel.run("again = migrations.many_replicas(2)", "again.holds") is True
 
 
-def test_an_error_keeps_nothing_of_the_run_before(kernel: Kernel) -> None:
-    kernel.set_stage()
-    error = kernel.run("testbed.claim_when_free('nobody@example.com', seconds=0)")
-    kernel.set_stage()
+def test_a_cell_that_is_run_twice_has_what_it_made_the_second_time_alone(lasting_kernel: Kernel) -> None:
+    lasting_kernel.make_testbed()
+    first = set(lasting_kernel.addresses)
+    lasting_kernel.make_testbed()
+
+    assert seen(lasting_kernel) == (2, 3, 1, 1, 1)
+    assert first.isdisjoint(lasting_kernel.open_addresses())
+
+
+def test_an_error_keeps_nothing_of_the_run_before(lasting_kernel: Kernel) -> None:
+    lasting_kernel.make_testbed()
+    error = lasting_kernel.run("testbed.claim_when_free('nobody@example.com', seconds=0)")
+    lasting_kernel.make_testbed()
 
     assert error == "MailError"
-    assert seen(kernel) == (2, 3, 1, 1, 1)
+    assert seen(lasting_kernel) == (2, 3, 1, 1, 1)
 
 
-def test_a_kernel_on_a_server_of_its_own_leaves_nothing_when_killed(kernel_alone: Kernel) -> None:
-    kernel_alone.set_stage()
-    kernel_alone.be_busy()
-    server = kernel_alone.processes(POSTGRES)
+def test_the_reaper_is_not_told_the_password_where_others_can_read_it(
+    lasting_kernel: Kernel, server: EmbeddedServer
+) -> None:
+    lasting_kernel.make_testbed()
+    (reaper,) = lasting_kernel.processes(REAPER)
 
-    kernel_alone.kill()
+    shown = Path(f"/proc/{reaper}/cmdline").read_bytes() + Path(f"/proc/{reaper}/environ").read_bytes()
 
-    assert server != NOTHING
-    wait_until(lambda: kernel_alone.leftovers() == NOTHING)
+    assert server.url.encode() not in shown
 
 
-def test_a_kernel_on_a_server_of_its_own_leaves_nothing_when_it_ends_in_order(kernel_alone: Kernel) -> None:
-    kernel_alone.set_stage()
+@pytest.mark.parametrize("now", [False, True], ids=["in order", "at once"])
+def test_a_busy_kernel_that_is_restarted_begins_with_nothing_and_works(lasting_kernel: Kernel, now: bool) -> None:
+    lasting_kernel.make_testbed()
+    lasting_kernel.be_busy()
 
-    kernel_alone.manager.shutdown_kernel(now=False)
+    lasting_kernel.manager.restart_kernel(now=now)
 
-    wait_until(lambda: kernel_alone.leftovers() == NOTHING)
+    wait_until(lambda: lasting_kernel.leftovers() == NOTHING)
+    lasting_kernel.make_testbed()
+    assert lasting_kernel.run("", ADA) == 200
+
+
+def test_a_kernel_on_a_server_of_its_own_leaves_nothing_when_it_ends_in_order() -> None:
+    with running_kernel() as kernel:
+        kernel.make_testbed()
+        server = kernel.processes(POSTGRES)
+
+        kernel.manager.shutdown_kernel(now=False)
+
+        assert server != NOTHING
+        wait_until(lambda: kernel.leftovers() == NOTHING)
 
 
 def test_a_server_that_is_gone_keeps_nobody_waiting() -> None:
     with EmbeddedServer.start_ephemeral() as server, running_kernel(server.url) as kernel:
-        kernel.set_stage()
+        kernel.make_testbed()
         server.stop()
 
         kernel.kill()
@@ -163,10 +184,9 @@ def test_a_server_that_is_gone_keeps_nobody_waiting() -> None:
         wait_until(lambda: [*kernel.processes(), *kernel.open_addresses(), *kernel.folders()] == NOTHING)
 
 
-def test_the_guard_is_not_told_the_password_where_others_can_read_it(kernel: Kernel, server: EmbeddedServer) -> None:
-    kernel.set_stage()
-    (guard,) = kernel.processes(GUARD)
+def test_a_kernel_on_a_server_of_its_own_leaves_no_server_when_killed(killed_beside_a_stopped_api: Kernel) -> None:
+    wait_until(lambda: killed_beside_a_stopped_api.processes(POSTGRES) == NOTHING)
 
-    shown = Path(f"/proc/{guard}/cmdline").read_bytes() + Path(f"/proc/{guard}/environ").read_bytes()
 
-    assert server.url.encode() not in shown
+def test_an_api_that_heeds_no_signal_ends_too(killed_beside_a_stopped_api: Kernel) -> None:
+    wait_until(lambda: killed_beside_a_stopped_api.leftovers() == NOTHING, 40)

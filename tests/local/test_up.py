@@ -15,7 +15,8 @@ from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.ports import bind, free_port
 from beefirst.machine.waiting import wait_until
 from tests.conftest import SECRET
-from tests.support.up_process import Up, make_folder, run_up
+from tests.support.folders import open_folder
+from tests.support.up_process import Up, run_up
 
 NOBODY = 65534
 BOUNDING_SET = int(re.findall(r"CapBnd:\s+(\w+)", Path("/proc/self/status").read_text())[0], 16)
@@ -30,7 +31,7 @@ AS_NOBODY = [
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder of the test's own."""
-    with make_folder() as folder:
+    with open_folder() as folder:
         yield folder
 
 

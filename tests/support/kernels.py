@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import tempfile
 import uuid
 from ast import literal_eval
 from collections.abc import Iterator
@@ -18,13 +17,14 @@ from jupyter_client import BlockingKernelClient, KernelManager
 from beefirst.laboratory.environment import clean_environment
 from beefirst.laboratory.scratch_database import PREFIX, connect
 from beefirst.machine.waiting import wait_until
+from tests.support.folders import open_folder
 
 MARK = "BEEFIRST_TEST_KERNEL"
 SECONDS = 90
 
-STAGE = "from beefirst.laboratory.testbed import PASSWORD, Testbed; testbed = Testbed(replicas=2)"
+TESTBED = "from beefirst.laboratory.testbed import PASSWORD, Testbed; testbed = Testbed(replicas=2)"
 BUSY = "import time; time.sleep(600)"
-API, GUARD, POSTGRES = "-m beefirst api", "-m beefirst.laboratory.reaper", "postgres"
+API, REAPER, POSTGRES = "-m beefirst api", "-m beefirst.laboratory.reaper", "postgres"
 
 
 class Kernel:
@@ -86,10 +86,15 @@ class Kernel:
         """Run a cell; arguments as for `send`, value as of `answer`."""
         return self.answer(self.send(source, expression, cell))
 
-    def set_stage(self) -> None:
+    def make_testbed(self) -> None:
         """Run the cell that makes a Testbed, and note where it listens."""
-        assert self.run(STAGE) is None
+        assert self.run(TESTBED) is None
         self.addresses |= set(self.run("", "[*testbed.urls.split(), testbed.mailbox.url]"))
+
+    def clear(self) -> None:
+        """Let go of everything that its cells named."""
+        assert self.run("%reset -f") is None
+        self.addresses.clear()
 
     def be_busy(self) -> str:
         """Let it run a cell that does not end, and return the number of the request."""
@@ -142,7 +147,7 @@ class Kernel:
         return [*self.processes(), *self.open_addresses(), *self.folders(), *self.databases()]
 
     def experiment(self) -> list[object]:
-        """Return what belongs to experiments: leftovers without the guard and the folder of all folders."""
+        """Return what belongs to experiments: leftovers without the reaper and the folder of all folders."""
         folders = [path.name for path in self.folder.glob("beefirst-*/*")]
         return [*self.processes(API), *self.open_addresses(), *folders, *self.databases()]
 
@@ -156,9 +161,8 @@ def _listens(address: str) -> bool:
 @contextmanager
 def running_kernel(database_url: str | None = None, **settings: str) -> Iterator[Kernel]:
     """Run a kernel, in a temporary folder that PostgreSQL's account can reach."""
-    with tempfile.TemporaryDirectory(prefix="beefirst-test-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        kernel = Kernel(Path(folder), database_url, **settings)
+    with open_folder() as folder:
+        kernel = Kernel(folder, database_url, **settings)
         try:
             yield kernel
         finally:

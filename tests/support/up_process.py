@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from beefirst.laboratory.environment import clean_environment
 from beefirst.machine.ports import free_port
 from beefirst.machine.waiting import wait_until
+from tests.support.folders import open_folder
 
 
 class Up:
@@ -74,17 +74,9 @@ class Up:
 
 
 @contextmanager
-def make_folder() -> Iterator[Path]:
-    """Make a folder that every account can reach, as below /var/lib."""
-    with tempfile.TemporaryDirectory(prefix="beefirst-up-", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
-@contextmanager
 def run_up(*words: str) -> Iterator[Up]:
     """Run `python -m beefirst up` until the block ends."""
-    with make_folder() as folder:
+    with open_folder() as folder:
         run = Up(folder, *words)
         try:
             yield run.wait_until_ready()
