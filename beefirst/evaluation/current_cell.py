@@ -40,7 +40,7 @@ def say_when_stopped() -> None:
 def _say_stopped(
     shell: Any, kind: type[BaseException], error: BaseException, trace: TracebackType, **_: object
 ) -> list[str]:
-    said = ["Stopped. CellRun this cell again, or go on with another."]
+    said = ["Stopped. Run this cell again, or go on with another."]
     traceback.clear_frames(trace)  # lets go of what they were working on
     shell._showtraceback(kind, error, said)
     return said

@@ -11,9 +11,12 @@ import pandas as pd
 
 from beefirst.errors import BeefirstError
 from beefirst.evaluation.records import Result
+from beefirst.machine.folders import CHECKOUT
 
 MOST_LINES = 8
 """How many lines the evidence of a check that failed may have; most experiments have no more."""
+
+PACKAGE = CHECKOUT / "beefirst"
 
 COMPARED = ("what", "seen", "expected")
 
@@ -46,6 +49,7 @@ class Evidence:
     command: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "holds", bool(self.holds))  # what cannot be judged crashes in its experiment
         if not self.holds and not self.command and not self.rows.empty:
             object.__setattr__(self, "summary", f"not as promised ({self.summary}): {self._unexpected_lines()}")
 
@@ -63,9 +67,15 @@ class Evidence:
         """Return the rows that do not show what they were expected to; all where none says what that is."""
         if "expected" not in self.rows:
             return self.rows
-        seen = self.rows.drop(columns="expected")
-        unexpected = self.rows[seen.ne(self.rows["expected"], axis="index").all(axis="columns")]
+        unexpected = self.rows[~_agree(self.rows)]
         return self.rows if unexpected.empty else unexpected
+
+
+def _agree(rows: pd.DataFrame) -> pd.Series:
+    """Return for each row whether what was seen, in the column before `expected`, is what was expected."""
+    place = rows.columns.get_loc("expected")
+    seen, expected = rows.iloc[:, place - 1], rows.iloc[:, place]
+    return (seen == expected) | (seen.isna() & expected.isna())
 
 
 def _brief(value: object) -> str:
@@ -77,12 +87,13 @@ def compare(summary: str, rows: Sequence[tuple[object, ...]], columns: Sequence[
 
     Args:
         summary: what was seen, in a few words.
-        rows: at least one.
-        columns: their names, the last two of which are what was seen and `expected`, where nothing else is said.
+        rows: at least one, for nothing agrees with nothing.
+        columns: their names; what was seen stands in the one before `expected`.
     """
+    if not rows:
+        return Evidence(False, f"nothing was seen: {summary}")
     frame = pd.DataFrame(rows, columns=list(columns))
-    seen = frame[columns[columns.index("expected") - 1]]
-    return Evidence(bool(len(frame) and (seen == frame["expected"]).all()), summary, frame)
+    return Evidence(bool(_agree(frame).all()), summary, frame)
 
 
 def not_shown_here(command: str) -> Evidence:
@@ -104,7 +115,7 @@ class Crash:
 def experiment(function: Callable[Arguments, Evidence]) -> Callable[Arguments, Evidence]:
     """Let an experiment that crashes be a FAIL with the reason in one line, so that its notebook goes on.
 
-    An interrupt is no crash.
+    So is one that returns no Evidence. An interrupt is no crash.
     """
 
     @wraps(function)
@@ -112,9 +123,12 @@ def experiment(function: Callable[Arguments, Evidence]) -> Callable[Arguments, E
         if crash := _find_crash(args, kwargs):
             return Evidence(False, crash.reason)
         try:
-            return function(*args, **kwargs)
+            found: object = function(*args, **kwargs)
         except Exception as error:
             return Evidence(False, _explain(error))
+        if isinstance(found, Evidence):
+            return found
+        return Evidence(False, f"the experiment {function.__name__} returned no evidence, but {type(found).__name__}")
 
     return judge
 
@@ -139,10 +153,19 @@ def _find_crash(args: tuple[object, ...], kwargs: dict[str, object]) -> Crash | 
 
 
 def _explain(error: Exception) -> str:
-    message = str(error).partition("\n")[0]
-    if isinstance(error, BeefirstError):
+    """Return the reason in one line: PostgreSQL's errors go on with the row that they are about."""
+    first: Exception = error
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    message = str(first).partition("\n")[0]
+    if isinstance(first, BeefirstError):
         return message
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "beefirst" in Path(frame.filename).parts] or frames
-    place = f"{Path(own[-1].filename).name}, line {own[-1].lineno}"
-    return f"the experiment itself stopped in {place}: {type(error).__name__}: {message}"
+    what = ": ".join(filter(None, (type(first).__name__, message)))
+    return f"the experiment itself stopped{_place(first) or _place(error)}: {what}"
+
+
+def _place(error: Exception) -> str:
+    """Return where it stopped: in our own code, as far as it is known."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(PACKAGE)] or frames
+    return f" in {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""

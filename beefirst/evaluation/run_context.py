@@ -39,8 +39,8 @@ class RunContext(Configurable):
 
 def kernel_arguments(records: Path, own_record: Path, *, others_have_run: bool) -> list[str]:
     """Return what to add to a kernel's command line so that `RunContext.current` tells it; arguments as its traits."""
-    return [
-        f"--RunContext.records={records}",
-        f"--RunContext.own_record={own_record}",
+    return [  # absolute, for the kernel works in the folder of its notebook
+        f"--RunContext.records={records.absolute()}",
+        f"--RunContext.own_record={own_record.absolute()}",
         f"--RunContext.others_have_run={others_have_run}",
     ]

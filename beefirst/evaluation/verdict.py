@@ -63,21 +63,20 @@ class Verdict:
 
         Args:
             key: the check's id in `promises.CHECKS`.
-            evidence: what the experiment showed.
+            evidence: what the experiment showed; its picture is shown in the place of its rows.
         """
-        self._record(key, evidence)
-        display(_caption(key, evidence))
-        if evidence.picture is not None:
-            display(evidence.picture)
-        elif not evidence.rows.empty:
-            display(table(evidence.rows))
+        self.show_together({key: evidence})
 
     def show_together(self, evidence_by_key: Mapping[str, Evidence]) -> None:
         """Do as `show` for several checks, with the rows of all in one table."""
         for key, evidence in evidence_by_key.items():
             self._record(key, evidence)
-            display(_caption(key, evidence))
-        rows = [evidence.rows for evidence in evidence_by_key.values() if not evidence.rows.empty]
+            display(caption(key, evidence.result, evidence.summary))
+        shown = list(evidence_by_key.values())
+        for evidence in shown:
+            if evidence.picture is not None:
+                display(evidence.picture)
+        rows = [evidence.rows for evidence in shown if evidence.picture is None and not evidence.rows.empty]
         if rows:
             display(table(pd.concat(rows)))
 
@@ -138,10 +137,6 @@ def conclude_from(checks: list[Check]) -> tuple[str, str]:
         return "FAIL", f"{len(bad)} of {len(checks)} checks failed or were not made: {', '.join(bad)}"
     word = f"PASS, {hidden} not shown here" if hidden else "PASS"
     return word, f"{count['PASS']} of {len(checks)} checks were made, and all of them held."
-
-
-def _caption(key: str, evidence: Evidence) -> Shown:
-    return caption(key, evidence.result, evidence.summary)
 
 
 def _shown(word: str, sentence: str, checks: list[Check]) -> Shown:

@@ -1,90 +1,101 @@
-"""Running notebooks from a notebook, and what becomes of those that stop."""
+"""Running notebooks, and what becomes of those that stop."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import pytest
 
-from beefirst.evaluation.experiments import start_here
 from beefirst.evaluation.records import load_record
 from beefirst.evaluation.report import runner
-from beefirst.evaluation.report.runner import run_notebook
-from beefirst.laboratory.environment import PART_OF_A_RUN
+from beefirst.evaluation.report.runner import NotebookRun, run_notebook
 from beefirst.machine.waiting import wait_until
-from tests.evaluation.test_notebooks import write_notebook
-
-GOOD = """
-from beefirst.evaluation.verdict import Verdict
-verdict = Verdict("{name}", {{"A.1": "It holds"}})
-verdict.check("A.1", {holds}, "seen")
-verdict.conclude()"""
+from tests.support.sample_notebooks import all_in_one, begin, write_notebook
 
 
-@pytest.fixture(autouse=True)
-def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("BEEFIRST_DATA", str(tmp_path / "data"))
+@pytest.fixture(autouse=True, scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a reader's data."""
+    folder = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("BEEFIRST_DATA", str(folder))
+        yield folder
 
 
-def good(name: str) -> str:
-    return GOOD.format(name=name, holds=True)
+def found(run: NotebookRun) -> list[tuple[str, str]]:
+    return [(check.key, check.result) for check in run.record.checks]
 
 
-def test_a_run_gives_the_verdict_and_the_outputs_and_leaves_the_file_alone(tmp_path: Path) -> None:
-    path = write_notebook(tmp_path, "6 * 7", good("sample"))
-    before = path.read_bytes()
+class Passed(NamedTuple):
+    """A notebook that was run to its end."""
 
-    run = run_notebook(path)
-
-    assert (run.record.verdict, run.record.holds) == ("PASS", True)
-    assert run.executed.cells[0].outputs[0].data["text/plain"] == "42"
-    assert path.read_bytes() == before
+    run: NotebookRun
+    steps: list[tuple[int, int]]
+    path: Path
+    before: bytes
 
 
-def test_progress_counts_the_cells_that_are_done(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def passed(tmp_path_factory: pytest.TempPathFactory) -> Passed:
+    """One run of a notebook in which all is well."""
+    path = write_notebook(tmp_path_factory.mktemp("passed"), "6 * 7", "", "2", all_in_one())
     steps: list[tuple[int, int]] = []
+    before = path.read_bytes()
+    return Passed(run_notebook(path, progress=lambda *step: steps.append(step)), steps, path, before)
 
-    run_notebook(write_notebook(tmp_path, "1", "2", good("sample")), progress=lambda *step: steps.append(step))
 
-    assert steps[0] == (0, 3)
-    assert steps[-1] == (3, 3)
+def test_a_run_gives_the_verdict_and_the_outputs_and_leaves_the_file_alone(passed: Passed) -> None:
+    assert (passed.run.record.verdict, passed.run.record.holds) == ("PASS", True)
+    assert passed.run.executed.cells[0].outputs[0].data["text/plain"] == "42"
+    assert passed.path.read_bytes() == passed.before
+
+
+def test_progress_counts_the_cells_that_are_done(passed: Passed) -> None:
+    assert passed.steps[0] == (0, 3)
+    assert passed.steps[-1] == (3, 3)
 
 
 def test_a_failed_check_is_a_fail(tmp_path: Path) -> None:
-    run = run_notebook(write_notebook(tmp_path, GOOD.format(name="sample", holds=False)))
+    run = run_notebook(write_notebook(tmp_path, all_in_one(holds=False)))
 
     assert run.record.verdict == "FAIL"
-    assert [(check.key, check.result) for check in run.record.checks] == [("A.1", "FAIL")]
+    assert found(run) == [("A.1", "FAIL")]
 
 
-def test_a_notebook_that_stops_is_a_fail_that_says_why_and_keeps_what_was_seen_before(tmp_path: Path) -> None:
-    begun = (
-        'from beefirst.evaluation.verdict import Verdict\nverdict = Verdict("sample", {"A.1": "One", "A.2": "Two"})\n'
-        'verdict.check("A.1", True, "seen")'
-    )
+def test_a_notebook_that_stops_is_a_fail_that_says_why_and_keeps_what_was_seen_before(
+    data: Path, tmp_path: Path
+) -> None:
+    begun = f'{begin("stops", "A.1", "A.2")}\nverdict.show("A.1", Evidence(True, "seen"))'
 
-    run = run_notebook(write_notebook(tmp_path, begun, "1 / 0", "verdict.conclude()"))
+    run = run_notebook(write_notebook(tmp_path, begun, "1 / 0", "verdict.conclude()", name="stops"))
 
     assert run.record.verdict == "FAIL"
     assert "ZeroDivisionError: division by zero" in run.record.sentence
-    assert [(check.key, check.result) for check in run.record.checks] == [("A.1", "PASS"), ("A.2", "NOT MADE")]
-    assert load_record("sample") == run.record
+    assert found(run) == [("A.1", "PASS"), ("A.2", "NOT MADE")]
+    assert load_record("stops", data / "verdicts") == run.record
 
 
 def test_an_error_after_the_last_check_fails_a_check_of_its_own(tmp_path: Path) -> None:
-    run = run_notebook(write_notebook(tmp_path, good("sample"), "1 / 0"))
+    run = run_notebook(write_notebook(tmp_path, all_in_one(), "1 / 0"))
 
     assert run.record.verdict == "FAIL"
-    assert [(check.key, check.result) for check in run.record.checks] == [("A.1", "PASS"), ("RUN", "FAIL")]
+    assert found(run) == [("A.1", "PASS"), ("RUN", "FAIL")]
 
 
-def test_two_runs_of_one_name_at_once_do_not_mix_up_their_verdicts(tmp_path: Path) -> None:
+def test_two_runs_of_one_notebook_at_once_do_not_mix_up_what_they_found(tmp_path: Path) -> None:
     for folder in ("good", "bad"):
         (tmp_path / folder).mkdir()
+    meet = f"""
+import os, time
+open(f"{tmp_path}/{{os.getpid()}}.here", "w").close()
+while len([name for name in os.listdir({str(tmp_path)!r}) if name.endswith(".here")]) < 2:
+    time.sleep(0.02)"""
     paths = [
-        write_notebook(tmp_path / "good", "import time; time.sleep(1)", good("sample")),
-        write_notebook(tmp_path / "bad", "import time; time.sleep(1)", "1 / 0"),
+        write_notebook(tmp_path / "good", meet, all_in_one()),
+        write_notebook(tmp_path / "bad", meet, all_in_one(holds=False)),
     ]
 
     with ThreadPoolExecutor(2) as threads:
@@ -93,13 +104,16 @@ def test_two_runs_of_one_name_at_once_do_not_mix_up_their_verdicts(tmp_path: Pat
     assert verdicts == ["PASS", "FAIL"]
 
 
-def test_a_notebook_without_a_verdict_is_a_fail_also_where_an_earlier_run_passed(tmp_path: Path) -> None:
-    run_notebook(write_notebook(tmp_path, good("sample")))
+def test_a_notebook_without_a_verdict_is_a_fail_also_where_an_earlier_run_passed(
+    data: Path, passed: Passed, tmp_path: Path
+) -> None:
+    runner.save_record(passed.run.record, data / "verdicts")
 
     run = run_notebook(write_notebook(tmp_path, "1 + 1"))
 
     assert run.record.verdict == "FAIL"
     assert "it came to no verdict" in run.record.sentence
+    assert load_record("sample", data / "verdicts") == run.record
 
 
 def test_a_cell_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,45 +164,3 @@ def test_an_interrupt_leaves_no_kernel(tmp_path: Path) -> None:
 
     wait_until(lambda: not any(kernel.is_running() for kernel in kernels))
     assert threading.active_count() < 20
-
-
-@pytest.fixture
-def three_notebooks(tmp_path: Path) -> Path:
-    for name, seconds in (("00_start_here", 2), ("01_slow", 30), ("02_quick", 3)):
-        path = write_notebook(tmp_path, good(name), name=f"{name}.ipynb")
-        opening = f"# Is it {name}?\\n\\n**Criterion AC1.** It is.\\n\\n**Takes** about {seconds} seconds."
-        path.write_text(
-            path.read_text().replace(
-                '"cells": [',
-                f'"cells": [{{"cell_type": "markdown", "id": "a", "metadata": {{}}, "source": ["{opening}"]}},',
-                1,
-            )
-        )
-    return tmp_path
-
-
-def test_all_notebooks_but_the_first_are_run_in_order(three_notebooks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(PART_OF_A_RUN)
-
-    found = start_here.run_all(three_notebooks)
-
-    assert [(record.notebook, record.verdict) for record in found] == [("01_slow", "PASS"), ("02_quick", "PASS")]
-    assert start_here.notebooks(three_notebooks)["verdict"].tolist() == ["not run", "PASS", "PASS"]
-
-
-def test_as_part_of_another_run_the_quickest_stands_for_all(
-    three_notebooks: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(PART_OF_A_RUN, "1")
-
-    assert [record.notebook for record in start_here.run_all(three_notebooks)] == ["02_quick"]
-
-
-def test_one_that_fails_does_not_keep_the_others_from_running(
-    three_notebooks: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(PART_OF_A_RUN)
-    slow = three_notebooks / "01_slow.ipynb"
-    slow.write_text(slow.read_text().replace("True", "False"))
-
-    assert [record.verdict for record in start_here.run_all(three_notebooks)] == ["FAIL", "PASS"]

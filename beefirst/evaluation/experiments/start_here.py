@@ -12,7 +12,7 @@ import pandas as pd
 from beefirst.database.migration_files import read_migrations
 from beefirst.evaluation.evidence import Evidence, compare, experiment, not_shown_here
 from beefirst.evaluation.notebook_list import FIRST, LiveTable, find_notebooks
-from beefirst.evaluation.records import Record, load_record
+from beefirst.evaluation.records import Record, load_record, make_record
 from beefirst.evaluation.report.runner import run_notebook
 from beefirst.evaluation.run_context import RunContext
 from beefirst.jupyter.readers_copy import copies_folder, outdated
@@ -66,16 +66,12 @@ def migrations_are_those_shipped(service: RunningService) -> Evidence:
     shipped = {file.name: file.sha256[:12] for file in read_migrations(MIGRATIONS)}
     applied = dict(zip(history["name"], history["sha256"], strict=True))
     rows = [
-        (name, applied.get(name, "not applied"), shipped.get(name, "not shipped"), _moment(history, name))
+        (name, _moment(history, name), applied.get(name, "not applied"), shipped.get(name, "not shipped"))
         for name in dict.fromkeys([*shipped, *applied])
     ]
     newest = history["name"].iloc[-1] if len(history) else "none"
-    evidence = compare(
-        f"{len(applied)} applied, {len(shipped)} shipped; newest: {newest}",
-        [row[:3] for row in rows],
-        ["migration", "sha256 in the database", "expected"],
-    )
-    return Evidence(evidence.holds, evidence.summary, evidence.rows.assign(**{"applied at": [row[3] for row in rows]}))
+    summary = f"{len(applied)} applied, {len(shipped)} shipped; newest: {newest}"
+    return compare(summary, rows, ["migration", "applied at", "sha256 in the database", "expected"])
 
 
 def _moment(history: pd.DataFrame, name: str) -> str:
@@ -103,12 +99,15 @@ def every_notebook_holds(folder: Path | None = None) -> Evidence:
     """
     paths = [path for path in find_notebooks(folder) if path.stem != FIRST]
     context = RunContext.current()
-    records = (
-        [record for path in paths if (record := load_record(path.stem, context.records_folder))]
-        if context.others_have_run
-        else _run_all(paths, folder)
-    )
-    return Evidence(len(records) == len(paths) and all(record.holds for record in records), _count(records, len(paths)))
+    if context.others_have_run:
+        records = [load_record(path.stem, context.records_folder) or _missing(path.stem) for path in paths]
+    else:
+        records = _run_all(paths, folder)
+    return Evidence(bool(records) and all(record.holds for record in records), _count(records))
+
+
+def _missing(notebook: str) -> Record:
+    return make_record(notebook, "FAIL", "there is no record of its run", 0, [])
 
 
 def _run_all(paths: Sequence[Path], folder: Path | None) -> list[Record]:
@@ -119,18 +118,18 @@ def _run_all(paths: Sequence[Path], folder: Path | None) -> list[Record]:
             run = run_notebook(path, progress=partial(live.show_progress, path.name))
             live.finish(path.name)
             records.append(run.record)
-    except KeyboardInterrupt:
+    except BaseException:  # an interrupt, too
         live.stop()
         raise
     return records
 
 
-def _count(records: Sequence[Record], total: int) -> str:
+def _count(records: Sequence[Record]) -> str:
     """Say in a line how many notebooks hold, how long they took, and what failed in the others."""
     failed = [f"{record.notebook}: {record.sentence}" for record in records if not record.holds]
     seconds = sum(record.seconds for record in records)
     hidden = sum(check.result == "NOT SHOWN HERE" for record in records for check in record.checks)
-    hold = f"{len(records) - len(failed)} of {total} hold"
+    hold = f"{len(records) - len(failed)} of {len(records)} hold"
     hold += f" ({hidden} of their checks cannot be shown here)" if hidden else ""
     return "; ".join([f"{hold}, in {seconds:.0f} s", *failed])
 

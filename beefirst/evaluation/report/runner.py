@@ -21,14 +21,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from beefirst.evaluation.promises import CHECKS
-from beefirst.evaluation.records import (
-    NOT_FINISHED,
-    Check,
-    Record,
-    load_record,
-    make_record,
-    save_record,
-)
+from beefirst.evaluation.records import NOT_FINISHED, Check, Record, load_record, make_record, save_record
 from beefirst.evaluation.run_context import RunContext, kernel_arguments
 from beefirst.evaluation.verdict import NOT_RUN, conclude_from
 
@@ -83,9 +76,10 @@ def run_notebook(
     records = records or RunContext.current().records_folder
     notebook, started = nbformat.read(path, as_version=4), time.monotonic()
     with TemporaryDirectory(prefix="beefirst-run-") as folder:
-        own = dict(os.environ if environment is None else environment)
-        arguments = kernel_arguments(records, Path(folder), others_have_run=others_have_run)
-        execution = _Execution(notebook, path.parent, own, arguments, Path(folder, "kernel.log"))
+        told = kernel_arguments(records, Path(folder), others_have_run=others_have_run)
+        execution = _Execution(
+            notebook, path.parent, os.environ if environment is None else environment, told, Path(folder, "kernel.log")
+        )
         error = execution.wait(progress or (lambda *_: None))
         record, seconds = load_record(path.stem, Path(folder)), time.monotonic() - started
     if error or record is None or record.verdict == NOT_FINISHED:
@@ -127,17 +121,17 @@ class _Execution:
         notebook: NotebookNode,
         folder: Path,
         environment: Mapping[str, str],
-        kernel_arguments: list[str],
+        told: list[str],
         log: Path,
     ) -> None:
         self._total, self._done = sum(cell.cell_type == "code" and bool(cell.source) for cell in notebook.cells), 0
-        self._environment, self._log = environment, log
+        self._environment, self._log = dict(environment), log
         self._client = NotebookClient(
             notebook,
             timeout=CELL_SECONDS,
             startup_timeout=START_SECONDS,
             kernel_name="python3",
-            extra_arguments=kernel_arguments,
+            extra_arguments=told,
             resources={"metadata": {"path": str(folder)}},
             on_cell_executed=self._count,
             config=Config({"KernelManager": {"transport_encryption": "auto"}}),

@@ -2,8 +2,6 @@
 
 import errno
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,13 +14,12 @@ from beefirst.errors import ConfigurationError, NotebooksFailedError
 from beefirst.evaluation.notebook_list import find_notebooks
 from beefirst.evaluation.report.junit import junit_xml
 from beefirst.evaluation.report.page import Section, render
+from beefirst.evaluation.report.pdf import print_pdf
 from beefirst.evaluation.report.provenance import gather_facts
 from beefirst.evaluation.report.runner import run_notebook
 from beefirst.laboratory.scratch_database import configured_url
 from beefirst.machine.folders import NOTEBOOKS, replace_file
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PDF_SECONDS = 120
 BEING_MADE = "<!doctype html><title>beefirst</title>This report is being made, or was interrupted: make it again."
 
 
@@ -57,7 +54,7 @@ def write_report(folder: Path, notebooks: Path = NOTEBOOKS) -> None:
             nbformat.write(section.run.executed, folder / "notebooks" / section.path.name)
         (folder / "junit.xml").write_bytes(junit_xml([section.run.record for section in sections]))
         (folder / "report.html").write_text(render(sections, facts))
-    print(f"\n{folder / 'report.html'}\n{folder / 'junit.xml'}\n{_print_pdf(folder)}", flush=True)
+    print(f"\n{folder / 'report.html'}\n{folder / 'junit.xml'}\n{print_pdf(folder)}", flush=True)
     failed = [section.path.stem for section in sections if not section.run.record.holds]
     if failed:
         raise NotebooksFailedError(f"{len(failed)} of {len(sections)} notebooks failed: {', '.join(failed)}.")
@@ -103,27 +100,3 @@ def _run(path: Path, environment: Mapping[str, str], records: Path, *, others_ha
     run = run_notebook(path, environment, records=records, others_have_run=others_have_run)
     print(f"{run.record.verdict:24} {run.seconds:6.1f} s", flush=True)
     return Section(path, run)
-
-
-def _print_pdf(folder: Path) -> str:
-    """Write report.pdf, and return its path, or why there is none."""
-    browsers = [path for path in map(shutil.which, BROWSERS) if path]
-    if not browsers:
-        return "(no PDF: it takes a Chromium, which is not installed)"
-    if any(_print_with(browser, folder.absolute()) for browser in browsers):
-        return str(folder / "report.pdf")
-    return f"(no PDF: {', '.join(Path(browser).name for browser in browsers)} could not print it)"
-
-
-def _print_with(browser: str, folder: Path) -> bool:
-    page, pdf = folder / "report.html", folder / "report.pdf"
-    with TemporaryDirectory(prefix="beefirst-chromium-", ignore_cleanup_errors=True) as profile:
-        options = ["--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-        # Chromium refuses root its sandbox; the page is our own and loads nothing.
-        options += [f"--user-data-dir={profile}"] + ["--no-sandbox"] * (os.geteuid() == 0)
-        command = [browser, *options, "--no-pdf-header-footer", f"--print-to-pdf={pdf}", page.as_uri()]
-        try:
-            subprocess.run(command, capture_output=True, timeout=PDF_SECONDS, check=True)
-        except (OSError, subprocess.SubprocessError):
-            pdf.unlink(missing_ok=True)
-    return pdf.exists()
