@@ -50,7 +50,7 @@ class Testbed:
 
     Args:
         replicas: how many API processes share the database and the mail server.
-        settings: of every replica, by the name that the environment uses.
+        settings: of every replica, by the name that the environment uses; `code` as for `ApiProcess`.
 
     Attributes:
         ttl_seconds: how long a claim lives.

@@ -130,7 +130,8 @@ def answer(response: httpx.Response) -> Shown:
 def mail(message: EmailMessage) -> Shown:
     """Return a mail as it arrived: its headers and its text."""
     headers = [f"{name}: {value}" for name, value in message.items()]
-    return _framed([*headers, "", str(message.get_content()).strip()], GREY)
+    body = message.get_body(("plain", "html"))
+    return _framed([*headers, "", str(body.get_content()).strip() if body else ""], GREY)
 
 
 def terminal(lines: Sequence[str]) -> Shown:

@@ -1,4 +1,4 @@
-"""Notebook 06: an account comes to be step by step, with a real mail; and what becomes of a claim that is not proven."""
+"""Notebook 06: an account comes to be step by step, with a real mail; and how a claim ends that is not proven."""
 
 import time
 from dataclasses import dataclass, field
@@ -114,8 +114,13 @@ class WatchedAddress:
 
 
 @experiment
-def unproven_claim_expires(address: WatchedAddress) -> Evidence:
-    """Claim an address and watch it in real time; nobody activates, and the sweeper ends the claim."""
+def unproven_claim_expires(address: WatchedAddress, patience_seconds: float = PATIENCE_SECONDS) -> Evidence:
+    """Claim an address and watch it in real time; nobody activates, and the sweeper ends the claim.
+
+    Args:
+        address: free to be claimed.
+        patience_seconds: how long past the claim's life to watch.
+    """
     address.testbed.register(address.email)
     began, changes = time.monotonic(), list[tuple[object, ...]]()
 
@@ -125,7 +130,7 @@ def unproven_claim_expires(address: WatchedAddress) -> Evidence:
             changes.append((round(time.monotonic() - began, 1), *row))
         return bool(row["state"] == "EXPIRED")
 
-    wait_for(has_expired, address.testbed.ttl_seconds + PATIENCE_SECONDS, 0.05)
+    wait_for(has_expired, address.testbed.ttl_seconds + patience_seconds, 0.05)
     frame = pd.DataFrame(changes, columns=["second", "state", "attempts", "password hash"])
     end = frame.iloc[-1]
     summary = f"{end['state']} {end['second']:.1f} s after the claim; hash: {end['password hash']}"

@@ -1,6 +1,7 @@
 """Who holds an address, and for how long: truths 1, 3, 7 and 9."""
 
 import time
+from typing import Any
 
 import pandas as pd
 
@@ -62,9 +63,14 @@ def time_bound(testbed: Testbed) -> Evidence:
 
 
 @experiment
-def free_by_itself(ttl_seconds: int = 2) -> Evidence:
-    """Truth 7: on a service whose sweeper sleeps, watch an unproven claim free its address in real time."""
-    with Testbed(ttl_seconds=ttl_seconds, sweep_interval_seconds=3600) as testbed:
+def free_by_itself(ttl_seconds: int = 2, **settings: Any) -> Evidence:
+    """Truth 7: on a service whose sweeper sleeps, watch an unproven claim free its address in real time.
+
+    Args:
+        ttl_seconds: how long a claim lives.
+        settings: of the service.
+    """
+    with Testbed(ttl_seconds=ttl_seconds, sweep_interval_seconds=3600, **settings) as testbed:
         testbed.claim("held@example.com", "the first person")
         claimed = time.monotonic()
         rows = [(0.0, "claimed by the first person", testbed.state("held@example.com"), 1)]

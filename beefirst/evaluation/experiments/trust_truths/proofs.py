@@ -1,6 +1,7 @@
 """What opens an account and what is left of what does not: truths 2, 4, 5 and 6."""
 
 import re
+from typing import Any
 
 import pandas as pd
 
@@ -96,9 +97,13 @@ RESURRECTIONS = {
 
 
 @experiment
-def nothing_kept() -> Evidence:
-    """Truth 6: let claims expire and lock in real time, ask the raw table for hashes, and try to put one back."""
-    with Testbed(ttl_seconds=4, sweep_interval_seconds=0.2) as testbed:
+def nothing_kept(**settings: Any) -> Evidence:
+    """Truth 6: let claims expire and lock in real time, ask the raw table for hashes, and try to put one back.
+
+    Args:
+        settings: of the service.
+    """
+    with Testbed(ttl_seconds=4, sweep_interval_seconds=0.2, **settings) as testbed:
         code = testbed.claim("locked@example.com")
         testbed.lock("locked@example.com", PASSWORD, code)
         testbed.claim("expired@example.com")

@@ -1,0 +1,179 @@
+"""The experiments of notebook 07, on the service and on one that breaks every one of its guarantees."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from beefirst.evaluation.evidence import Evidence
+from beefirst.evaluation.experiments.trust_truths import changes, claims, guesses, proofs, raw_sql
+from beefirst.laboratory.api_process import start_api
+from beefirst.laboratory.project_copy import ProjectCopy
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.laboratory.testbed import Testbed
+
+TRUTHS_OF_THE_SCHEMA = (1, 6, 8, 9, 10, 11)
+
+UNGUARDED = """
+    ALTER TABLE registrations
+        DROP CONSTRAINT registrations_email_is_ascii,
+        DROP CONSTRAINT registrations_email_is_trimmed,
+        DROP CONSTRAINT registrations_email_is_lower_case,
+        DROP CONSTRAINT registrations_attempts_are_counted,
+        DROP CONSTRAINT registrations_ended_has_no_hash,
+        DROP CONSTRAINT registrations_active_has_time,
+        DROP CONSTRAINT registrations_email_key;
+    CREATE UNIQUE INDEX another_name ON registrations (email);
+    DROP TRIGGER registrations_guard_change ON registrations;
+    DROP TRIGGER registrations_guard_claim ON registrations;
+"""
+
+ALWAYS_FREE = """
+    CREATE OR REPLACE FUNCTION can_be_claimed(address TEXT, held_state TEXT, held_since TIMESTAMPTZ, ttl INTERVAL)
+    RETURNS BOOLEAN LANGUAGE sql AS 'SELECT TRUE';
+"""
+
+NEVER_FREE_AGAIN = """
+    CREATE OR REPLACE FUNCTION can_be_claimed(address TEXT, held_state TEXT, held_since TIMESTAMPTZ, ttl INTERVAL)
+    RETURNS BOOLEAN LANGUAGE sql AS 'SELECT held_state IS NULL';
+"""
+
+UNCOUNTED = """
+    CREATE OR REPLACE FUNCTION count_wrong_guess(address TEXT, max_attempts INT, ttl INTERVAL)
+    RETURNS VOID LANGUAGE sql AS '';
+"""
+
+BORN_HALF_ACTIVE = """
+    CREATE FUNCTION half() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.activated_at := now(); RETURN NEW; END';
+    CREATE TRIGGER half BEFORE INSERT ON registrations FOR EACH ROW EXECUTE FUNCTION half();
+"""
+
+
+@pytest.fixture(scope="module")
+def sound() -> Iterator[Testbed]:
+    """The service, as two replicas."""
+    with Testbed(2) as testbed:
+        yield testbed
+
+
+@pytest.fixture(scope="module")
+def careless() -> Iterator[Testbed]:
+    """A service that heeds no password, logs the codes, takes settings for others, and has an unguarded table."""
+    with ProjectCopy() as copy:
+        copy.replace("beefirst/registration/rules.py", "if not matches or not claim:", "if not claim:")
+        copy.replace("beefirst/api/registrations.py", 'log.info("claimed"', 'log.info(f"claimed {registered.code}"')
+        copy.add(UNGUARDED + ALWAYS_FREE + UNCOUNTED)
+        with Testbed(2, code=copy.code, ttl_seconds=3600, max_attempts=10) as testbed:
+            testbed.ttl_seconds, testbed.max_attempts = 60, 3
+            yield testbed
+
+
+def fails(evidence: Evidence, *words: str) -> None:
+    """Assert that evidence is a FAIL for a reason that fits, and not for a crash."""
+    assert not evidence.holds
+    assert "the experiment itself stopped" not in evidence.summary
+    for word in words:
+        assert word in evidence.summary
+
+
+def test_an_address_that_many_register_at_once_has_one_claim(sound: Testbed, careless: Testbed) -> None:
+    assert claims.unique_claim(sound, 8).holds
+    fails(claims.unique_claim(careless, 8), "codes mailed, 8, 1")
+
+
+def test_a_code_is_found_where_it_leaks(sound: Testbed, careless: Testbed) -> None:
+    assert proofs.code_only_by_mail(sound).holds
+    fails(proofs.code_only_by_mail(careless), "the log, yes, no")
+
+
+def test_a_claim_is_proven_in_time_only(sound: Testbed, careless: Testbed) -> None:
+    assert claims.time_bound(sound).holds
+    fails(claims.time_bound(careless), "60 s, ACTIVE, 200, 401")
+
+
+def test_code_and_password_count_together_only(sound: Testbed, careless: Testbed) -> None:
+    assert proofs.together(sound).holds
+    fails(proofs.together(careless), "right code, wrong password, 200")
+
+
+def test_a_claim_made_in_advance_gives_nothing(sound: Testbed, careless: Testbed) -> None:
+    assert proofs.dormant_password(sound).holds
+    fails(proofs.dormant_password(careless), "the victim enters the code that came, 200, ACTIVE")
+
+
+def test_no_hash_is_kept_of_what_has_ended() -> None:
+    with ProjectCopy() as copy:
+        copy.add("ALTER TABLE registrations DROP CONSTRAINT registrations_ended_has_no_hash")
+
+        assert proofs.nothing_kept().holds
+        fails(proofs.nothing_kept(code=copy.code), "a hash on a LOCKED row, by raw SQL, TAKEN, refused")
+
+
+def test_a_claim_frees_its_address_by_itself() -> None:
+    with ProjectCopy() as copy:
+        copy.add(NEVER_FREE_AGAIN)
+
+        assert claims.free_by_itself().holds
+        fails(claims.free_by_itself(1, code=copy.code), "claimed by the second person, CLAIMED, 1")
+
+
+def test_as_many_guesses_are_judged_as_a_claim_allows(sound: Testbed, careless: Testbed) -> None:
+    assert guesses.guesses_at_once(sound, 12).holds
+    fails(guesses.guesses_at_once(careless, 12), "guesses that were judged, 10, 3")
+
+
+def test_the_guesses_of_a_day_are_few(sound: Testbed, careless: Testbed) -> None:
+    assert guesses.guesses_in_a_day(sound).holds
+    fails(guesses.guesses_in_a_day(careless), "0, yes, 3, claimed, 0")
+
+
+def test_an_address_has_one_spelling(sound: Testbed, careless: Testbed) -> None:
+    assert claims.one_spelling(sound).holds
+    fails(claims.one_spelling(careless), "'Upper@example.com' by raw SQL, TAKEN, refused")
+
+
+def test_a_kill_leaves_no_half_state() -> None:
+    with ProjectCopy() as copy:
+        copy.add(BORN_HALF_ACTIVE)
+
+        assert changes.killed_between_steps([2]).holds
+        broken = changes.killed_between_steps([2], code=copy.code)
+        fails(broken)
+        assert (broken.rows["in a half state"] > 0).all()
+
+
+def test_replicas_behave_as_one(sound: Testbed) -> None:
+    assert changes.replicas_as_one(sound).holds
+
+    with Testbed() as apart, ScratchDatabase() as other, start_api(other.url, MAIL_URL=apart.mailbox.url) as stranger:
+        apart.apis.append(stranger)
+        fails(changes.replicas_as_one(apart), "claimed at the first, activated at the second, 401, CLAIMED")
+
+
+def test_a_replay_changes_nothing(sound: Testbed, careless: Testbed) -> None:
+    assert changes.replays(sound).holds
+    fails(changes.replays(careless), "CHANGED")
+
+
+def test_what_belonged_to_an_earlier_claim_is_worthless(sound: Testbed, careless: Testbed) -> None:
+    assert changes.fresh_start(sound).holds
+    fails(changes.fresh_start(careless), "200")
+
+
+def test_the_schema_refuses_by_the_constraint_for_it(sound: Testbed, careless: Testbed) -> None:
+    for testbed, holds in ((sound, True), (careless, False)):
+        attacks = raw_sql.attack(testbed)
+        assert {truth: raw_sql.refused(attacks, truth).holds for truth in TRUTHS_OF_THE_SCHEMA} == dict.fromkeys(
+            TRUTHS_OF_THE_SCHEMA, holds
+        )
+    fails(raw_sql.refused(attacks, 1), "a second row for an address", "another_name, registrations_email_key")
+    fails(raw_sql.refused(attacks, 11), "ACTIVE back to CLAIMED, TAKEN, nobody")
+
+
+def test_a_testbed_that_was_closed_is_the_reason_in_one_sentence() -> None:
+    with Testbed() as testbed:
+        pass
+
+    evidence = proofs.together(testbed)
+
+    assert not evidence.holds
+    assert evidence.summary == "This testbed is closed: run the cell that set it up again, and go on from there."
