@@ -1,4 +1,4 @@
-"""Starting the API as a process of its own, on a database of one's choice, and following its start."""
+"""Starting the API as a process of its own, on a database of one's choice, and asking it how its start went."""
 
 import signal
 import time
@@ -31,7 +31,9 @@ def fetch(url: str, token: str = "") -> httpx.Response:
 
 
 class ApiProcess:
-    """An API process on a free port of 127.0.0.1; it ends with its `with` block, or when nothing refers to it.
+    """An API that an experiment or a test starts for itself, and may harm: a process on a free port of 127.0.0.1.
+
+    It ends with its `with` block, or when nothing refers to it.
 
     Args:
         database_url: the database that it uses.
@@ -68,9 +70,9 @@ class ApiProcess:
         self._log = folder / "api.log"
         self._began = time.monotonic()
         with self._log.open("wb") as log:
-            self._service = ServerProcess("The API", ["api"], environment, f"{self.url}/health/ready", folder, log)
+            self._server = ServerProcess("The API", ["api"], environment, f"{self.url}/health/ready", folder, log)
         made("process", self.pid)
-        self._close = close_with(self, partial(_close, self._service, temporary))
+        self._close = close_with(self, partial(_close, self._server, temporary))
 
     def wait_until_ready(self, seconds: float = 60) -> Self:
         """Return once requests can be served.
@@ -79,7 +81,7 @@ class ApiProcess:
             ProcessError: it ended, or was not ready within `seconds`; the message ends with its own last line.
         """
         try:
-            self._service.wait_until_ready(seconds)
+            self._server.wait_until_ready(seconds)
             self.seconds_until_ready = time.monotonic() - self._began
         except ProcessError as error:
             last = (self.log().strip().splitlines() or ["it said nothing"])[-1]
@@ -90,15 +92,15 @@ class ApiProcess:
     @property
     def pid(self) -> int:
         """The number of the process."""
-        return self._service.process.pid
+        return self._server.process.pid
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to the process."""
-        self._service.process.send_signal(number)
+        self._server.process.send_signal(number)
 
     def wait_for_end(self, seconds: float = 60) -> int:
         """Return the exit status of a process that ends by itself."""
-        return self._service.process.wait(seconds)
+        return self._server.process.wait(seconds)
 
     def log(self) -> str:
         """Return all that the process has written so far."""
@@ -115,7 +117,7 @@ class ApiProcess:
     def stop(self) -> int:
         """End the process as SIGTERM does and return its exit status."""
         with uninterrupted():
-            status = self._service.stop()
+            status = self._server.stop()
             if self._log.exists():
                 self._last_log = self.log()
             self._close()
@@ -130,10 +132,10 @@ class ApiProcess:
         self.stop()
 
 
-def _close(service: ServerProcess, folder: TemporaryDirectory[str]) -> None:
-    service.stop()
+def _close(server: ServerProcess, folder: TemporaryDirectory[str]) -> None:
+    server.stop()
     folder.cleanup()
-    gone("process", service.process.pid)
+    gone("process", server.process.pid)
 
 
 def start_api(database_url: str, **settings: Any) -> ApiProcess:

@@ -1,44 +1,37 @@
-"""The running service that the notebooks judge, or one of their own where none is named."""
+"""The service that is up already and that notebooks judge, or one of a notebook's own where none is named."""
 
 import os
-import re
-import time
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from psycopg import Connection
 
 from beefirst.errors import DatabaseUnavailableError, ProcessError
 from beefirst.laboratory.api_process import fetch, start_api
 from beefirst.laboratory.scratch_database import ScratchDatabase, configured_url, connect
 from beefirst.machine.processes import answers
-from beefirst.machine.stopwatch import process_age
+from beefirst.machine.waiting import wait_for
 from beefirst.settings import DeploymentSettings
 
 PATIENCE_SECONDS = 3
 """JupyterLab starts beside the API: the first cell of a quick reader waits this long for it."""
 
-OWN = "this notebook"
+PAUSE_SECONDS = 0.1
 
-PYTHON = re.compile(rb".*python[0-9.]*")
-
-ONE_START_SECONDS = 120
-"""Programs that began further apart than this did not start together."""
+COMPOSE, UP, OWN = "docker compose up", "python -m beefirst up", "this notebook"
+"""What can have brought a service up, in words."""
 
 
 @dataclass(frozen=True)
 class RunningService:
-    """An API and the database that it uses.
+    """The API that is up already, and its database: notebooks judge both as they find them.
 
     Attributes:
         api_url: where this process reaches the API.
         browser_url: where a browser reaches it.
         database_url: password included.
-        way: how it was brought up, in words: `docker compose up`, `python -m beefirst up` or `this notebook`.
+        way: what brought it up: COMPOSE, UP or OWN.
         resources: what lives as long as this.
     """
 
@@ -79,7 +72,7 @@ def find_named() -> RunningService | None:
         return None
     deployment = DeploymentSettings.load()
     browser_url = deployment.browser_url(deployment.api_port) if deployment.beefirst_container else api_url
-    way = "docker compose up" if deployment.beefirst_container else "python -m beefirst up"
+    way = COMPOSE if deployment.beefirst_container else UP
     return RunningService(api_url, browser_url, database_url, way)
 
 
@@ -94,7 +87,7 @@ def require_named() -> tuple[str | None, str | None]:
     if database_url:
         _wait_for_database(database_url)
     if api_url:
-        _wait_for(api_url)
+        _wait_for_api(api_url)
     return api_url, database_url
 
 
@@ -105,81 +98,37 @@ def _start_own() -> RunningService:
 
 
 def _wait_for_database(url: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return connect(url).close()
-        except DatabaseUnavailableError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.1)
+    refusals: list[DatabaseUnavailableError] = []
+    if not wait_for(lambda: _connects(url, refusals), PATIENCE_SECONDS, PAUSE_SECONDS):
+        raise refusals[-1]
 
 
-def _wait_for(api_url: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not answers(api_url + "/health/ready"):
-        if time.monotonic() > deadline:
-            raise ProcessError(
-                f"The API at {api_url} is not ready: bring it up with `docker compose up` or `python -m beefirst up`, "
-                "or unset API_URL so that this notebook starts its own."
-            )
-        time.sleep(0.1)
+def _connects(url: str, refusals: list[DatabaseUnavailableError]) -> bool:
+    try:
+        connect(url).close()
+    except DatabaseUnavailableError as refusal:
+        refusals.append(refusal)
+        return False
+    return True
+
+
+def _wait_for_api(url: str) -> None:
+    if not wait_for(lambda: answers(url + "/health/ready"), PATIENCE_SECONDS, PAUSE_SECONDS):
+        raise ProcessError(
+            f"The API at {url} is not ready: bring it up with `docker compose up` or `python -m beefirst up`, "
+            "or unset API_URL so that this notebook starts its own."
+        )
 
 
 def jupyterlab_url() -> str | None:
     """Return where a browser reaches the JupyterLab that serves the reader, if one answers."""
     deployment = DeploymentSettings.load()
-    return deployment.browser_url(deployment.notebook_port) if _near_jupyterlab() else None
+    return deployment.browser_url(deployment.notebook_port) if jupyterlab_url_from_here() else None
 
 
-def _near_jupyterlab() -> str | None:
-    """Return where this machine or container reaches that JupyterLab, if it answers."""
+def jupyterlab_url_from_here() -> str | None:
+    """Return where this process reaches the JupyterLab that serves the reader, if one answers."""
     deployment = DeploymentSettings.load()
     url = "http://127.0.0.1:8888" if deployment.beefirst_container else deployment.browser_url(deployment.notebook_port)
     served = deployment.beefirst_container or "API_URL" in os.environ
     return url if served and answers(url + "/api") else None
-
-
-def start_events(service: RunningService) -> pd.DataFrame:
-    """Return when each program of the running service began and was ready.
-
-    Returns:
-        The columns program, began, ready: seconds since the first of them began. PostgreSQL counts as ready
-        when the API is connected. A program that had been running for ONE_START_SECONDS when the API began is
-        left out: it did not start with it.
-    """
-    startup = service.get("/health/startup")
-    api_began = datetime.fromisoformat(startup["started_at"]).timestamp()
-    connected = sum(phase["seconds"] for phase in startup["phases"][:2])
-    with service.connect() as connection:
-        row = connection.execute("SELECT extract(epoch FROM pg_postmaster_start_time())::float8").fetchone()
-    database_began = row[0] if row else api_began
-    events = [("API", api_began, api_began + startup["seconds"])]
-    if service.way != OWN:  # a server on which a notebook makes scratch databases was up long before
-        events = [("PostgreSQL", database_began, api_began + connected), *events, *_jupyterlab_event()]
-    frame = pd.DataFrame(events, columns=["program", "began", "ready"])
-    frame = frame[abs(frame["began"] - api_began) < ONE_START_SECONDS].reset_index(drop=True)
-    first = frame["began"].min()
-    return frame.assign(began=frame["began"] - first, ready=frame["ready"] - first)
-
-
-def _jupyterlab_event() -> list[tuple[str, float, float]]:
-    url = _near_jupyterlab()
-    if url is None or (process := _notebooks_process()) is None:
-        return []
-    started = fetch(url + "/api/status", os.environ.get("JUPYTER_TOKEN", "")).json()["started"]
-    began = time.time() - process_age(process)
-    return [("JupyterLab", began, datetime.fromisoformat(started).timestamp())]
-
-
-def _notebooks_process() -> int | None:
-    """Return the process that serves JupyterLab: this kernel's parent, or the container's only one."""
-    candidates = [os.getppid(), *(int(path.name) for path in Path("/proc").glob("[0-9]*"))]
-    for pid in candidates:
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"notebooks" in words and b"beefirst" in words and PYTHON.fullmatch(words[0]):
-            return pid
-    return None

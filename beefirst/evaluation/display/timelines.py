@@ -14,7 +14,7 @@ def start_phases(phases: pd.DataFrame) -> Chart:
     """Draw one start as a staircase of its phases.
 
     Args:
-        phases: the columns phase, begins at (s), seconds, as `launch.phases_of` gives them.
+        phases: the columns phase, begins at, seconds, both in seconds, as `api_process.phases_of` gives them.
     """
     total, longest = phases["seconds"].sum(), int(phases["seconds"].argmax())
     share, name = phases["seconds"].iloc[longest] / total, phases["phase"].iloc[longest]

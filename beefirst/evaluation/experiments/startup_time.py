@@ -1,22 +1,144 @@
-"""Measuring starts."""
+"""Notebook 04: how long a start takes, by the API's own stop-watch and by one outside, and how everything came up."""
+
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
 
+from beefirst.evaluation.display import charts, timelines
 from beefirst.evaluation.display.progress import Progress
-from beefirst.laboratory.api_process import start_api
+from beefirst.evaluation.display.tables import Shown, table
+from beefirst.evaluation.evidence import Evidence, experiment, measurement, not_shown_here
+from beefirst.evaluation.promises import START_BUDGET_SECONDS
+from beefirst.laboratory.api_process import fetch, start_api
+from beefirst.laboratory.running_service import OWN, RunningService, jupyterlab_url_from_here
 from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.stopwatch import process_age
+
+CLOSE_SECONDS, CLOSE_SHARE = 0.1, 0.1
+"""How far apart the two stop-watches may be, as seconds or as a share of the start, whichever is more.
+
+A busy machine keeps the one outside waiting, but not in every start: this binds the start in which they agree best.
+"""
+
+ROUGH_SECONDS, ROUGH_SHARE = 0.3, 0.5
+"""The same for the first start: there is but one, so that a busy machine can keep the stop-watch outside waiting."""
+
+COMPOSE_TEST = "pytest -s tests/compose/test_compose.py, in a checkout with Docker"
+"""What measures from the command itself, containers included."""
 
 
-def spread(starts: pd.DataFrame) -> pd.DataFrame:
-    """Return the quickest, the median and the slowest of many starts, by phase.
+@dataclass(frozen=True)
+class Start:
+    """One start of an API, measured twice.
+
+    Attributes:
+        phases: by the API's own stop-watch: phase, begins at, seconds.
+        outside: seconds from the start of the process to the first answer that says ready, by this process's clock.
+    """
+
+    phases: pd.DataFrame
+    outside: float
+
+    @property
+    def inside(self) -> float:
+        """Seconds until ready by the API's own stop-watch."""
+        return float(self.phases["seconds"].sum())
+
+    @property
+    def gap(self) -> float:
+        """Seconds that the stop-watch outside shows more."""
+        return self.outside - self.inside
+
+
+@measurement
+def measure_start(database: ScratchDatabase) -> Start:
+    """Start an API as a new process, and end it again.
 
     Args:
-        starts: as `measure_starts` returns them, in seconds.
+        database: an empty one is migrated by the start.
+    """
+    return _start_once(database)
+
+
+def _start_once(database: ScratchDatabase) -> Start:
+    with start_api(database.url) as api:
+        return Start(api.startup(), api.seconds_until_ready)
+
+
+@measurement
+def measure_starts(count: int, database: ScratchDatabase) -> Sequence[Start]:
+    """Start an API again and again on one database, each time as a new process.
+
+    Args:
+        count: how many times.
+        database: a migrated one.
+    """
+    progress, starts = Progress(count, "start"), list[Start]()
+    for number in range(1, count + 1):
+        starts.append(_start_once(database))
+        progress.show(number)
+    return starts
+
+
+@experiment
+def first_start_is_within_budget(start: Start) -> Evidence:
+    """Judge the start on an empty database, and draw where its time went."""
+    summary = f"first start, with an empty database: {start.outside:.2f} s"
+    picture = timelines.start_phases(start.phases)
+    return Evidence(start.outside < START_BUDGET_SECONDS, summary, as_text(start.phases, 3), picture)
+
+
+@measurement
+def phases_in_numbers(start: Start) -> Shown:
+    """Return the phases of a start as a table."""
+    return table(as_text(start.phases, 3))
+
+
+@experiment
+def every_start_is_within_budget(starts: Sequence[Start]) -> Evidence:
+    """Judge every one of many starts, and draw them all; the rows are those that took longer."""
+    seconds = [start.outside for start in starts]
+    late = [(number, second) for number, second in enumerate(seconds, 1) if second >= START_BUDGET_SECONDS]
+    summary = f"{len(seconds) - len(late)} of {len(seconds)} within budget, slowest {max(seconds):.2f} s"
+    rows = pd.DataFrame(late, columns=["start", "until ready, from outside (s)"])
+    return Evidence(not late, summary, rows, charts.start_spread(seconds))
+
+
+@experiment
+def stop_watches_agree(first: Start, starts: Sequence[Start]) -> Evidence:
+    """Hold the API's own stop-watch to the one outside: roughly in the first start, closely where they agree best."""
+    gap = min(abs(start.gap) for start in starts)
+    quickest = min(start.outside for start in starts)
+    roughly = abs(first.gap) < max(ROUGH_SECONDS, ROUGH_SHARE * first.outside)
+    closely = gap < max(CLOSE_SECONDS, CLOSE_SHARE * quickest)
+    summary = (
+        f"{first.inside:.2f} s inside and {first.outside:.2f} s outside at first; "
+        f"{1000 * gap:.0f} ms apart where they agree best"
+    )
+    return Evidence(roughly and closely, summary, spread(starts))
+
+
+def spread(starts: Sequence[Start]) -> pd.DataFrame:
+    """Return the quickest, the median and the slowest of many starts, by phase.
 
     Returns:
-        The columns phase, quickest (s), median (s), slowest (s), as text with three decimals.
+        The columns phase, quickest (s), median (s), slowest (s), as text with three decimals; the last two rows are
+        what a client saw and how much longer that is.
     """
-    columns = {"quickest (s)": starts.min(), "median (s)": starts.median(), "slowest (s)": starts.max()}
+    rows = []
+    for start in starts:
+        seconds = start.phases.set_index("phase")["seconds"]
+        seconds["until ready, from outside"] = start.outside
+        seconds["between the two stop-watches"] = start.gap
+        rows.append(seconds)
+    each = pd.DataFrame(rows)
+    columns = {"quickest (s)": each.min(), "median (s)": each.median(), "slowest (s)": each.max()}
     return as_text(pd.DataFrame(columns), 3).rename_axis("phase").reset_index()
 
 
@@ -26,23 +148,68 @@ def as_text(seconds: pd.DataFrame, decimals: int) -> pd.DataFrame:
     return seconds.assign(**{name: numbers[name].map(f"{{:.{decimals}f}}".format) for name in numbers})
 
 
-def measure_starts(count: int, database: ScratchDatabase) -> pd.DataFrame:
-    """Start an API again and again on one database, each time as a new process.
+PYTHON = re.compile(rb".*python[0-9.]*")
 
-    Args:
-        count: how many times.
-        database: migrated by the first start.
+ONE_START_SECONDS = 120
+"""Programs that began further apart than this did not start together."""
+
+
+@measurement
+def measure_programs(service: RunningService) -> pd.DataFrame:
+    """Ask each program of the running service when it began and was ready.
 
     Returns:
-        One row a start, one column a phase, then what a client saw and how much longer that is: all in seconds.
+        The columns program, began, ready: seconds since the first of them began. PostgreSQL counts as ready
+        when the API is connected. A program that had been running for ONE_START_SECONDS when the API began is
+        left out: it did not start with it.
     """
-    progress, rows = Progress(count, "start"), []
-    for number in range(1, count + 1):
-        with start_api(database.url) as api:
-            phases = api.startup().set_index("phase")["seconds"]
-            inside = phases.sum()
-            phases["until ready, from outside"] = api.seconds_until_ready
-            phases["between the two stop-watches"] = api.seconds_until_ready - inside
-            rows.append(phases)
-        progress.show(number)
-    return pd.DataFrame(rows).reset_index(drop=True)
+    startup = service.get("/health/startup")
+    api_began = datetime.fromisoformat(startup["started_at"]).timestamp()
+    programs = [("API", api_began, api_began + startup["seconds"])]
+    if service.way != OWN:  # a server on which a notebook makes scratch databases was up long before
+        connected = api_began + sum(phase["seconds"] for phase in startup["phases"][:2])
+        programs = [("PostgreSQL", _database_began(service), connected), *programs, *_jupyterlab()]
+    frame = pd.DataFrame(programs, columns=["program", "began", "ready"])
+    frame = frame[abs(frame["began"] - api_began) < ONE_START_SECONDS].reset_index(drop=True)
+    first = frame["began"].min()
+    return frame.assign(began=frame["began"] - first, ready=frame["ready"] - first)
+
+
+def _database_began(service: RunningService) -> float:
+    with service.connect() as connection:
+        (began,) = connection.execute("SELECT extract(epoch FROM pg_postmaster_start_time())::float8").fetchall()[0]
+    return float(began)
+
+
+def _jupyterlab() -> list[tuple[str, float, float]]:
+    url = jupyterlab_url_from_here()
+    if url is None or (process := _notebooks_process()) is None:
+        return []
+    started = fetch(url + "/api/status", os.environ.get("JUPYTER_TOKEN", "")).json()["started"]
+    began = time.time() - process_age(process)
+    return [("JupyterLab", began, datetime.fromisoformat(started).timestamp())]
+
+
+def _notebooks_process() -> int | None:
+    """Return the process that serves JupyterLab: this kernel's parent, or the container's only one."""
+    candidates = [os.getppid(), *(int(path.name) for path in Path("/proc").glob("[0-9]*"))]
+    for pid in candidates:
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"notebooks" in words and b"beefirst" in words and PYTHON.fullmatch(words[0]):
+            return pid
+    return None
+
+
+@experiment
+def command_is_within_budget(programs: pd.DataFrame) -> Evidence:
+    """Draw how the programs of the running service came up; the time from the command itself is measured elsewhere."""
+    return replace(not_shown_here(COMPOSE_TEST), picture=timelines.timeline(programs))
+
+
+@measurement
+def programs_in_numbers(programs: pd.DataFrame) -> Shown:
+    """Return when each program began and was ready, as a table."""
+    return table(as_text(programs, 2))
