@@ -1,6 +1,5 @@
 """What Prometheus reads. Nothing here tells a claimed address from a taken one."""
 
-from fastapi import APIRouter, Request, Response
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -10,12 +9,9 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Seconds; one hash at cost 10 takes about 0.05."""
-
-router = APIRouter(tags=["operation"])
 
 
 class Metrics:
@@ -48,14 +44,3 @@ class Metrics:
     def render(self) -> bytes:
         """Return all figures in Prometheus's text format."""
         return generate_latest(self.registry)
-
-
-@router.get(
-    "/metrics",
-    response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Prometheus text"}},
-)
-async def metrics(request: Request) -> Response:
-    """Return requests and latency by route and status, sweeps, and claims past their TTL not yet swept."""
-    figures: Metrics = request.app.state.metrics
-    return Response(figures.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -10,17 +10,16 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
 from beefirst.api.errors import ANSWERS
 from beefirst.api.schemas import ActivateAnswer, ActivateRequest, Problem, RegisterAnswer, RegisterRequest
+from beefirst.api.services import Services
 from beefirst.mail.outbox import Outbox
-from beefirst.registration.rules import Registration
 from beefirst.registration.states import Outcome
-from beefirst.settings import Settings
 
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="beefirst", charset="UTF-8"'}
 
 log = logging.getLogger("beefirst.registration")
 
 
-def require_json(request: Request) -> None:
+async def require_json(request: Request) -> None:
     """Refuse a body that does not say that it is JSON.
 
     Raises:
@@ -51,24 +50,6 @@ basic = BasicCredentials(realm="beefirst", description="The address as user name
 router = APIRouter(prefix="/v1", tags=["registration"], dependencies=[Depends(require_json)])
 
 
-def _registration(request: Request) -> Registration:
-    registration: Registration = request.app.state.registration
-    return registration
-
-
-def _outbox(request: Request) -> Outbox:
-    outbox: Outbox = request.app.state.outbox
-    return outbox
-
-
-def _settings(request: Request) -> Settings:
-    settings: Settings = request.app.state.settings
-    return settings
-
-
-Rules = Annotated[Registration, Depends(_registration)]
-
-
 @router.post(
     "/register",
     status_code=202,
@@ -76,26 +57,21 @@ Rules = Annotated[Registration, Depends(_registration)]
     summary="Claim an address",
     response_description="The same for every address: a code is on its way if it can be claimed",
 )
-async def register(
-    body: RegisterRequest,
-    rules: Rules,
-    outbox: Annotated[Outbox, Depends(_outbox)],
-    settings: Annotated[Settings, Depends(_settings)],
-    after_the_answer: BackgroundTasks,
-) -> RegisterAnswer:
+async def register(body: RegisterRequest, request: Request, after_the_answer: BackgroundTasks) -> RegisterAnswer:
     """Claim an e-mail address with a password. The code comes by mail.
 
     The answer is the same whether the address is free or not; its owner gets a notice instead of a code.
     """
-    registered = await rules.register(body.email, body.password.get_secret_value())
+    services = Services.of(request)
+    registered = await services.registration.register(body.email, body.password.get_secret_value())
     if registered.claim:
         log.info("claimed", extra={"registration": str(registered.claim.id)})
     else:
         log.info("refused", extra={"reason": "address not free"})
-    after_the_answer.add_task(_post, outbox, lambda: rules.deliver(registered))
+    after_the_answer.add_task(_post, services.outbox, lambda: services.registration.deliver(registered))
     return RegisterAnswer(
         message="If this address can be claimed, a code is on its way to it.",
-        expires_in_seconds=settings.ttl_seconds,
+        expires_in_seconds=services.settings.ttl_seconds,
     )
 
 
@@ -120,20 +96,21 @@ UNAUTHORIZED: dict[int | str, dict[str, Any]] = {
 )
 async def activate(
     body: ActivateRequest,
-    rules: Rules,
+    request: Request,
     credentials: Annotated[HTTPBasicCredentials | None, Depends(basic)],
 ) -> ActivateAnswer:
     """Prove a claim with its own password (HTTP Basic, `address:password`) and the code that came by mail."""
     if credentials is None:
         log.info("refused", extra={"reason": "no credentials"})
         raise _unauthorized()
-    attempt = await rules.activate(credentials.username, credentials.password, body.code)
-    registration = {"registration": str(attempt.claim.id)} if attempt.claim else {}
+    registration = Services.of(request).registration
+    attempt = await registration.activate(credentials.username, credentials.password, body.code)
+    named = {"registration": str(attempt.claim.id)} if attempt.claim else {}
     if attempt.outcome is not Outcome.ACTIVATED or not attempt.claim:
         event = "locked" if attempt.outcome is Outcome.LOCKED else "refused"
-        log.info(event, extra=registration | {"reason": attempt.outcome.value})
+        log.info(event, extra=named | {"reason": attempt.outcome.value})
         raise _unauthorized()
-    log.info("activated", extra=registration)
+    log.info("activated", extra=named)
     return ActivateAnswer(message="Your account is active.", email=attempt.claim.email)
 
 

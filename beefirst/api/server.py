@@ -4,15 +4,14 @@ import asyncio
 import logging
 import signal
 import socket
-from time import monotonic
 
 import uvicorn
 from fastapi import FastAPI
 
-from beefirst.api.main import GRACE_SECONDS, create_app
+from beefirst.api.main import create_app
+from beefirst.api.services import GRACE_SECONDS, Services
 from beefirst.machine.logs import configure_logging
 from beefirst.machine.ports import bind
-from beefirst.machine.stopwatch import StartupTimeline
 from beefirst.settings import DeploymentSettings, Settings
 
 log = logging.getLogger("beefirst.api")
@@ -61,17 +60,17 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, app: FastAPI, address: str) -> None:
         super().__init__(config)
-        self._app = app
-        self._timeline: StartupTimeline = app.state.timeline
+        self._services: Services = app.state.services
         self._address = address
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
         await super().startup(sockets)
-        self._timeline.finish("listen")
-        log.info("ready in %.2f s: %s (documentation at %s/docs)", self._timeline.seconds, self._address, self._address)
+        timeline = self._services.timeline
+        timeline.finish("listen")
+        log.info("ready in %.2f s: %s (documentation at %s/docs)", timeline.seconds, self._address, self._address)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening and let the requests in flight finish."""
-        self._app.state.stopped_at = monotonic()
+        self._services.grace.begin()
         await super().shutdown(sockets)

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import random
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 
 from beefirst.api.metrics import Metrics
-from beefirst.database.store import RegistrationStore
-from beefirst.database.sweeping import BATCH
+from beefirst.database.registrations import RegistrationStore
 from beefirst.errors import DatabaseUnavailableError
 from beefirst.registration.rules import Registration
 
@@ -19,7 +19,7 @@ log = logging.getLogger("beefirst.sweeper")
 
 
 class Sweeper:
-    """Sweeps until it is stopped, through restarts of the database too.
+    """Sweeps through restarts of the database, too.
 
     Args:
         registration: knows how a claim ends.
@@ -37,8 +37,22 @@ class Sweeper:
         self._interval_seconds = interval_seconds
         self._unavailable = False
 
-    async def run(self) -> None:
-        """Sweep for ever."""
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Sweep as long as the block lasts.
+
+        At its end the sweeper stops between two of its statements or in the middle of one, which the database
+        finishes or undoes.
+        """
+        sweeping = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeping
+
+    async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._interval_seconds * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
             started = perf_counter()
@@ -69,17 +83,10 @@ class Sweeper:
             for number in expired:
                 log.info("expired", extra={"registration": str(number)})
                 await asyncio.sleep(0)  # writing a batch of lines at once would hold up every request
-            if len(expired) < BATCH:
+            if len(expired) < self._store.batch:
                 break
-        while await self._store.delete_ended() == BATCH:
+        while await self._store.delete_ended() == self._store.batch:
             pass
-        while await self._store.delete_forgotten() == BATCH:
+        while await self._store.delete_forgotten() == self._store.batch:
             pass
         self._metrics.overdue.set(await self._store.count_overdue())
-
-
-async def stop(sweeping: "asyncio.Task[None]") -> None:
-    """End a sweeper between two of its statements or in the middle of one, which the database finishes or undoes."""
-    sweeping.cancel()
-    with suppress(asyncio.CancelledError):
-        await sweeping

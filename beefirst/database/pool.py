@@ -10,7 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from beefirst.database.startup import connection_parameters
 from beefirst.database.time_limit import Connection, Result, limited
-from beefirst.errors import DatabaseUnavailableError
+from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
 from beefirst.settings import Settings
 
 APPLICATION_NAME = "beefirst-api"
@@ -59,9 +59,8 @@ def create_pool(settings: Settings) -> AsyncConnectionPool:
 
 
 @asynccontextmanager
-async def open_pool(settings: Settings) -> AsyncIterator[AsyncConnectionPool]:
-    """Open the pool that `create_pool` returns, and close it at the end of the block."""
-    pool = create_pool(settings)
+async def open_pool(pool: AsyncConnectionPool) -> AsyncIterator[AsyncConnectionPool]:
+    """Open a pool that `create_pool` has made, and close it at the end of the block."""
     await pool.open()
     try:
         yield pool
@@ -83,6 +82,8 @@ async def run_step(
 
     Raises:
         DatabaseUnavailableError: the database does not answer, or took too long.
+        DatabaseRefusedError: it answered with any other error. The message has none of the values that its own
+            details would show.
     """
     began = monotonic()
     try:
@@ -91,6 +92,10 @@ async def run_step(
     except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction) as error:
         raise DatabaseUnavailableError(
             f"The database does not answer ({type(error).__name__}): try again in a moment."
+        ) from None
+    except psycopg.Error as error:
+        raise DatabaseRefusedError(
+            f"The database refused ({type(error).__name__}): {error.diag.message_primary or 'see its log'}."
         ) from None
 
 

@@ -102,7 +102,7 @@ async def use_database(settings: Settings, action: Action[Result]) -> Result:
         try:
             return await _try_once(settings, action, max(1.0, deadline - monotonic()))
         except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
-            reason = _judge(settings.database_url, error)
+            reason = _explain(settings.database_url, error)
         except psycopg.Error as error:
             what = error.diag.message_primary or "a parameter of the URL is not what PostgreSQL takes"
             raise DatabaseRefusedError(
@@ -135,7 +135,7 @@ def _refuse_old_server(connection: AsyncConnection[Any]) -> None:
         )
 
 
-def _judge(url: DatabaseUrl, error: psycopg.Error) -> str:
+def _explain(url: DatabaseUrl, error: psycopg.Error) -> str:
     """Return in a few words why the database is not to be had, or raise where waiting is no cure."""
     text = str(error)
     hosts = str(conninfo_to_dict(url.get_secret_value()).get("host", ""))

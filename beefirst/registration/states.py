@@ -1,12 +1,9 @@
-"""The states of a registration, what may follow what, and how a claim and an attempt to prove it look."""
+"""The states of a registration, what may follow what, and how a claim, a guess at it and its holder are told of."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
-
-MAILS_A_DAY = 20
-"""To any one address, so that nobody can be flooded by strangers who claim it."""
 
 
 class State(StrEnum):
@@ -43,10 +40,25 @@ class Claim:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What became of a claim by one guess."""
+    """What became of a claim by one guess.
+
+    Attributes:
+        state: of the claim, now.
+        attempts: how many wrong codes it has had.
+    """
 
     state: State
     attempts: int
+
+
+class Outcome(StrEnum):
+    """How an attempt to activate ended; whoever made it learns only whether it was ACTIVATED."""
+
+    ACTIVATED = "activated"
+    LOCKED = "locked"
+    WRONG_CODE = "wrong code"
+    WRONG_PASSWORD = "wrong password"  # noqa: S105
+    NO_CLAIM = "no claim"
 
 
 @dataclass(frozen=True)
@@ -59,13 +71,3 @@ class Holder:
 
     state: State
     notice_due_after: datetime
-
-
-class Outcome(StrEnum):
-    """How an attempt to activate ended; whoever made it learns only whether it was ACTIVATED."""
-
-    ACTIVATED = "activated"
-    LOCKED = "locked"
-    WRONG_CODE = "wrong code"
-    WRONG_PASSWORD = "wrong password"  # noqa: S105
-    NO_CLAIM = "no claim"

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from beefirst.api.main import create_app
-from beefirst.database.store import RegistrationStore
+from beefirst.api.services import Services
 from beefirst.passwords import EVEN_SECONDS, BcryptPasswords
 from beefirst.settings import Settings
 from tests.conftest import SECRET
@@ -33,7 +33,7 @@ SLOW_TRIGGER = "CREATE TRIGGER slow AFTER INSERT OR UPDATE ON registrations FOR 
 fresh = map("{}@example.com".format, count())
 
 
-class Service:
+class TimedService:
     """The application and its store in this process, called as if they were not asynchronous."""
 
     def __init__(self, url: str) -> None:
@@ -42,8 +42,10 @@ class Service:
         self._enter(app.router.lifespan_context(app))
         # At cost 10 a hash takes longer than all else, and never the same time on a busy machine.
         self._passwords = BcryptPasswords(4)
-        app.state.registration = replace(app.state.registration, passwords=self._passwords)
-        self._store: RegistrationStore = app.state.registration.store
+        services: Services = app.state.services
+        registration = replace(services.registration, passwords=self._passwords)
+        app.state.services = replace(services, registration=registration)
+        self._store = registration.store
         transport = httpx.ASGITransport(app)
         self._client = self._enter(httpx.AsyncClient(transport=transport, base_url="http://beefirst"))
 
@@ -76,18 +78,18 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
+def service() -> Iterator[TimedService]:
     """A service whose database takes its time for a change, as one that waits for its disk."""
     with migrated_database() as database, database.connect() as connection:
         connection.execute(SLOW_FUNCTION.encode())
         connection.execute(SLOW_TRIGGER)
-        service = Service(database.url)
+        service = TimedService(database.url)
         yield service
         service.close()
 
 
 @pytest.fixture
-def claimed(service: Service) -> Iterator[str]:
+def claimed(service: TimedService) -> Iterator[str]:
     """Addresses that are claimed with SECRET, in turns."""
     password_hash = bcrypt.hashpw(SECRET.encode(), bcrypt.gensalt(4)).decode()
     emails = [next(fresh) for _ in range(5)]
@@ -111,13 +113,13 @@ def medians(one: Action, other: Action) -> tuple[float, float]:
     return median(first for first, _ in pairs), median(second for _, second in pairs)
 
 
-def test_at_the_store_a_judged_guess_takes_several_times_as_long(service: Service, claimed: Iterator[str]) -> None:
+def test_at_the_store_a_judged_guess_takes_several_times_as_long(service: TimedService, claimed: Iterator[str]) -> None:
     judged, unjudged = medians(lambda: service.guess(next(claimed)), lambda: service.guess(NOBODY))
 
     assert judged > 3 * unjudged
 
 
-def test_at_the_store_a_granted_claim_takes_several_times_as_long(service: Service) -> None:
+def test_at_the_store_a_granted_claim_takes_several_times_as_long(service: TimedService) -> None:
     service.claim(OWNED)
 
     granted, refused = medians(lambda: service.claim(next(fresh)), lambda: service.claim(OWNED))
@@ -125,13 +127,13 @@ def test_at_the_store_a_granted_claim_takes_several_times_as_long(service: Servi
     assert granted > 3 * refused
 
 
-def test_over_http_a_judged_guess_takes_as_long_as_another(service: Service, claimed: Iterator[str]) -> None:
+def test_over_http_a_judged_guess_takes_as_long_as_another(service: TimedService, claimed: Iterator[str]) -> None:
     judged, unjudged = medians(lambda: service.activate(next(claimed)), lambda: service.activate(NOBODY))
 
     assert abs(judged - unjudged) < 0.6 * SLOW_SECONDS
 
 
-def test_over_http_a_granted_claim_takes_as_long_as_another(service: Service) -> None:
+def test_over_http_a_granted_claim_takes_as_long_as_another(service: TimedService) -> None:
     service.register(OWNED)
 
     granted, refused = medians(lambda: service.register(next(fresh)), lambda: service.register(OWNED))

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -12,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from psycopg import Connection
 from psycopg_pool import AsyncConnectionPool
 
-from beefirst.database.store import RegistrationStore
+from beefirst.database.pool import run_step
+from beefirst.database.registrations import RegistrationStore
 from beefirst.laboratory.clock import let_pass
 from beefirst.registration.rules import Registration
 from beefirst.registration.states import Outcome
@@ -85,11 +87,11 @@ class World:
 world = World()
 
 
-class Service(RuleBasedStateMachine):
+class ServiceBesideModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         empty(world.raw)
-        store = RegistrationStore(world.pool, TTL, MAX_ATTEMPTS)
+        store = RegistrationStore(partial(run_step, world.pool), TTL, MAX_ATTEMPTS)
         self.service = Registration(store, FakePasswords(), RecordingCourier())
         self.model = {"ada@example.com": Model(), "bob@example.com": Model()}
 
@@ -160,7 +162,7 @@ def test_the_service_does_what_the_model_does() -> None:
     world.open()
     try:
         run_state_machine_as_test(
-            Service,
+            ServiceBesideModel,
             settings=settings(
                 max_examples=100,
                 stateful_step_count=30,

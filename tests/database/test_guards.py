@@ -13,7 +13,7 @@ from beefirst.database.migration_files import Migration
 from beefirst.errors import MigrationError
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.folders import CHECKOUT, MIGRATIONS
-from tests.support.databases import SHIPPED, apply, empty, migrated_database
+from tests.support.databases import SHIPPED, apply, empty
 
 README = CHECKOUT / "README.md"
 BY_HAND = ("-v", "ON_ERROR_STOP=1", "-1", "-f")
@@ -39,16 +39,12 @@ ALLOWED = {
 FORBIDDEN = sorted({(begin, end) for begin in COMPLETE for end in BECOME} - ALLOWED)
 
 
-@pytest.fixture(scope="module")
-def migrated() -> Iterator[Connection[Any]]:
-    with migrated_database() as database, database.connect() as connection:
-        yield connection
-
-
 @pytest.fixture
-def table(migrated: Connection[Any]) -> Connection[Any]:
-    empty(migrated)
-    return migrated
+def table(migrated: ScratchDatabase) -> Iterator[Connection[Any]]:
+    """A connection to the empty table."""
+    with migrated.connect() as connection:
+        empty(connection)
+        yield connection
 
 
 def insert(connection: Connection[Any], values: str) -> UUID:

@@ -14,7 +14,7 @@ import httpx
 import psycopg
 import pytest
 
-from beefirst.database.pool import open_pool, run_step
+from beefirst.database.pool import create_pool, open_pool, run_step
 from beefirst.embedded_postgres.server import EmbeddedServer
 from beefirst.errors import DatabaseUnavailableError
 from beefirst.laboratory.api_process import ApiProcess, start_api
@@ -140,7 +140,8 @@ def test_sigterm_ends_the_service_in_order_while_the_database_is_silent(
 def test_whoever_stops_waiting_for_a_step_waits_for_no_silent_server(server: EmbeddedServer) -> None:
     async def give_up() -> tuple[float, int]:
         loop = asyncio.get_running_loop()
-        async with open_pool(Settings.load(database_url=server.url, pool_min_size=1, pool_max_size=1)) as pool:
+        settings = Settings.load(database_url=server.url, pool_min_size=1, pool_max_size=1)
+        async with open_pool(create_pool(settings)) as pool:
             step = asyncio.create_task(run_step(pool, lambda connection: connection.execute("SELECT pg_sleep(60)")))
             await asyncio.sleep(1)
             with silence(server):
@@ -165,7 +166,7 @@ def test_a_step_is_given_up_though_the_server_goes_on(server: EmbeddedServer, mo
     monkeypatch.setattr("beefirst.database.pool.STEP_SECONDS", 0.5)
 
     async def take_too_long() -> None:
-        async with open_pool(Settings.load(database_url=server.url)) as pool:
+        async with open_pool(create_pool(Settings.load(database_url=server.url))) as pool:
             await run_step(pool, lambda connection: connection.execute("SELECT pg_sleep(3)"))
 
     with pytest.raises(DatabaseUnavailableError, match="try again"):

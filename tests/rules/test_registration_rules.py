@@ -16,7 +16,7 @@ ADA = "ada@example.com"
 OTHER_SECRET = "staple-battery-horse"
 
 
-class Service:
+class RulesOnFakes:
     """The use cases on fakes, called as if they were not asynchronous."""
 
     def __init__(self) -> None:
@@ -37,49 +37,49 @@ class Service:
 
 
 @pytest.fixture
-def service() -> Service:
-    return Service()
+def rules() -> RulesOnFakes:
+    return RulesOnFakes()
 
 
 def wrong(code: str) -> str:
     return f"{(int(code) + 1) % 10000:04}"
 
 
-def leave_free(_: Service) -> None:
+def leave_free(_: RulesOnFakes) -> None:
     """Nobody has claimed the address."""
 
 
-def leave_claimed(service: Service) -> None:
-    service.register()
+def leave_claimed(rules: RulesOnFakes) -> None:
+    rules.register()
 
 
-def leave_active(service: Service) -> None:
-    service.activate(ADA, SECRET, service.register().code)
+def leave_active(rules: RulesOnFakes) -> None:
+    rules.activate(ADA, SECRET, rules.register().code)
 
 
-def leave_locked(service: Service) -> None:
-    code = service.register().code
+def leave_locked(rules: RulesOnFakes) -> None:
+    code = rules.register().code
     for _ in range(3):
-        service.activate(ADA, SECRET, wrong(code))
+        rules.activate(ADA, SECRET, wrong(code))
 
 
-def leave_overdue(service: Service) -> None:
-    service.register()
-    service.store.let_pass()
+def leave_overdue(rules: RulesOnFakes) -> None:
+    rules.register()
+    rules.store.let_pass()
 
 
-def leave_expired(service: Service) -> None:
-    leave_overdue(service)
-    service.expire()
+def leave_expired(rules: RulesOnFakes) -> None:
+    leave_overdue(rules)
+    rules.expire()
 
 
-def leave_cooling(service: Service) -> None:
-    service.store.cooling.add(ADA)
+def leave_cooling(rules: RulesOnFakes) -> None:
+    rules.store.cooling.add(ADA)
 
 
 TAKEN = [leave_claimed, leave_active, leave_cooling]
 FREE = [leave_free, leave_overdue, leave_expired, leave_locked]
-Situation = Callable[[Service], None]
+Situation = Callable[[RulesOnFakes], None]
 
 
 def test_only_a_claim_can_be_proven_or_end_and_only_what_ended_is_claimed_anew() -> None:
@@ -88,39 +88,39 @@ def test_only_a_claim_can_be_proven_or_end_and_only_what_ended_is_claimed_anew()
     assert TRANSITIONS[State.ACTIVE] == set()
 
 
-def test_registering_claims_the_address_with_a_hash_of_the_password_and_a_code(service: Service) -> None:
-    registered = service.register(" Ada@Example.com ", SECRET)
+def test_registering_claims_the_address_with_a_hash_of_the_password_and_a_code(rules: RulesOnFakes) -> None:
+    registered = rules.register(" Ada@Example.com ", SECRET)
 
-    row = service.store.rows[ADA]
+    row = rules.store.rows[ADA]
     assert registered.claim == row.claim
     assert (row.claim.password_hash, row.code, row.state) == (f"1:{SECRET}", registered.code, State.CLAIMED)
-    assert service.courier.sent == []
+    assert rules.courier.sent == []
 
 
 @pytest.mark.parametrize("situation", FREE)
-def test_an_address_that_nobody_holds_is_claimed_anew(service: Service, situation: Situation) -> None:
-    situation(service)
+def test_an_address_that_nobody_holds_is_claimed_anew(rules: RulesOnFakes, situation: Situation) -> None:
+    situation(rules)
 
-    assert service.register(password=OTHER_SECRET).claim == service.store.rows[ADA].claim
+    assert rules.register(password=OTHER_SECRET).claim == rules.store.rows[ADA].claim
 
 
 @pytest.mark.parametrize("situation", TAKEN)
-def test_a_taken_address_is_not_claimed(service: Service, situation: Situation) -> None:
-    situation(service)
-    before = dict(service.store.rows)
+def test_a_taken_address_is_not_claimed(rules: RulesOnFakes, situation: Situation) -> None:
+    situation(rules)
+    before = dict(rules.store.rows)
 
-    assert service.register(password=OTHER_SECRET).claim is None
-    assert service.store.rows == before
+    assert rules.register(password=OTHER_SECRET).claim is None
+    assert rules.store.rows == before
 
 
 @pytest.mark.parametrize("situation", [*FREE, *TAKEN])
-def test_registering_hashes_once_whoever_holds_the_address(service: Service, situation: Situation) -> None:
-    situation(service)
-    service.passwords.work.clear()
+def test_registering_hashes_once_whoever_holds_the_address(rules: RulesOnFakes, situation: Situation) -> None:
+    situation(rules)
+    rules.passwords.work.clear()
 
-    service.register(password=OTHER_SECRET)
+    rules.register(password=OTHER_SECRET)
 
-    assert service.passwords.work == ["hash", "even out", "answer"]
+    assert rules.passwords.work == ["hash", "even out", "answer"]
 
 
 @pytest.mark.parametrize(
@@ -128,12 +128,12 @@ def test_registering_hashes_once_whoever_holds_the_address(service: Service, sit
     [("ada", SECRET, AddressRefusedError), (ADA, "7 chars", PasswordRefusedError)],
 )
 def test_a_refused_registration_leaves_nothing_behind(
-    service: Service, address: str, password: str, error: type[Exception]
+    rules: RulesOnFakes, address: str, password: str, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        service.register(address, password)
+        rules.register(address, password)
 
-    assert (service.store.rows, service.passwords.work, service.courier.sent) == ({}, [], [])
+    assert (rules.store.rows, rules.passwords.work, rules.courier.sent) == ({}, [], [])
 
 
 def test_neither_address_nor_hash_nor_code_shows_when_a_registration_is_printed() -> None:
@@ -143,159 +143,159 @@ def test_neither_address_nor_hash_nor_code_shows_when_a_registration_is_printed(
     assert "00000001" in shown
 
 
-def test_the_code_of_a_claim_is_mailed_to_its_address(service: Service) -> None:
-    registered = service.register()
+def test_the_code_of_a_claim_is_mailed_to_its_address(rules: RulesOnFakes) -> None:
+    registered = rules.register()
 
-    assert service.deliver(registered) is True
-    assert service.courier.sent == [(ADA, registered.code)]
-    assert service.activate(ADA, SECRET, registered.code).outcome is Outcome.ACTIVATED
-
-
-def test_a_code_that_cannot_be_delivered_frees_the_address_and_is_not_counted(service: Service) -> None:
-    registered = service.register()
-    service.courier.fails = True
-
-    with pytest.raises(MailError):
-        service.deliver(registered)
-
-    assert service.store.rows[ADA].state is State.EXPIRED
-    assert service.store.refunded == [(ADA, MIDNIGHT)]
+    assert rules.deliver(registered) is True
+    assert rules.courier.sent == [(ADA, registered.code)]
+    assert rules.activate(ADA, SECRET, registered.code).outcome is Outcome.ACTIVATED
 
 
-def test_a_code_that_cannot_be_delivered_ends_its_own_claim_and_never_the_next(service: Service) -> None:
-    late = service.register()
-    service.store.let_pass()
-    following = service.register(password=OTHER_SECRET)
-    service.courier.fails = True
+def test_a_code_that_cannot_be_delivered_frees_the_address_and_is_not_counted(rules: RulesOnFakes) -> None:
+    registered = rules.register()
+    rules.courier.fails = True
 
     with pytest.raises(MailError):
-        service.deliver(late)
+        rules.deliver(registered)
 
-    assert service.store.rows[ADA].claim == following.claim
-    assert service.store.rows[ADA].state is State.CLAIMED
+    assert rules.store.rows[ADA].state is State.EXPIRED
+    assert rules.store.refunded == [(ADA, MIDNIGHT)]
 
 
-def test_a_claim_whose_mail_the_budget_does_not_allow_is_released_and_nothing_sent(service: Service) -> None:
-    service.store.spent.add(ADA)
+def test_a_code_that_cannot_be_delivered_ends_its_own_claim_and_never_the_next(rules: RulesOnFakes) -> None:
+    late = rules.register()
+    rules.store.let_pass()
+    following = rules.register(password=OTHER_SECRET)
+    rules.courier.fails = True
 
-    assert service.deliver(service.register()) is False
-    assert service.store.rows[ADA].state is State.EXPIRED
-    assert service.courier.sent == []
-    assert service.store.refunded == []
+    with pytest.raises(MailError):
+        rules.deliver(late)
+
+    assert rules.store.rows[ADA].claim == following.claim
+    assert rules.store.rows[ADA].state is State.CLAIMED
+
+
+def test_a_claim_whose_mail_the_budget_does_not_allow_is_released_and_nothing_sent(rules: RulesOnFakes) -> None:
+    rules.store.spent.add(ADA)
+
+    assert rules.deliver(rules.register()) is False
+    assert rules.store.rows[ADA].state is State.EXPIRED
+    assert rules.courier.sent == []
+    assert rules.store.refunded == []
 
 
 @pytest.mark.parametrize(("situation", "state"), [(leave_claimed, State.CLAIMED), (leave_active, State.ACTIVE)])
 def test_the_holder_of_a_taken_address_gets_a_notice_and_no_code(
-    service: Service, situation: Situation, state: State
+    rules: RulesOnFakes, situation: Situation, state: State
 ) -> None:
-    situation(service)
+    situation(rules)
 
-    assert service.deliver(service.register(password=OTHER_SECRET)) is True
-    assert service.courier.sent == [(ADA, state)]
-
-
-def test_a_notice_that_is_not_due_is_not_sent(service: Service) -> None:
-    leave_active(service)
-    service.store.spent.add(ADA)
-
-    assert service.deliver(service.register(password=OTHER_SECRET)) is False
-    assert service.courier.sent == []
+    assert rules.deliver(rules.register(password=OTHER_SECRET)) is True
+    assert rules.courier.sent == [(ADA, state)]
 
 
-def test_nobody_is_told_of_an_attempt_at_an_address_that_cools_down(service: Service) -> None:
-    leave_locked(service)
-    leave_cooling(service)
+def test_a_notice_that_is_not_due_is_not_sent(rules: RulesOnFakes) -> None:
+    leave_active(rules)
+    rules.store.spent.add(ADA)
 
-    assert service.deliver(service.register(password=OTHER_SECRET)) is False
-    assert service.courier.sent == []
+    assert rules.deliver(rules.register(password=OTHER_SECRET)) is False
+    assert rules.courier.sent == []
 
 
-def test_a_notice_that_cannot_be_delivered_is_not_counted_and_ends_nothing(service: Service) -> None:
-    leave_claimed(service)
-    service.courier.fails = True
+def test_nobody_is_told_of_an_attempt_at_an_address_that_cools_down(rules: RulesOnFakes) -> None:
+    leave_locked(rules)
+    leave_cooling(rules)
+
+    assert rules.deliver(rules.register(password=OTHER_SECRET)) is False
+    assert rules.courier.sent == []
+
+
+def test_a_notice_that_cannot_be_delivered_is_not_counted_and_ends_nothing(rules: RulesOnFakes) -> None:
+    leave_claimed(rules)
+    rules.courier.fails = True
 
     with pytest.raises(MailError):
-        service.deliver(service.register(password=OTHER_SECRET))
+        rules.deliver(rules.register(password=OTHER_SECRET))
 
-    assert service.store.rows[ADA].state is State.CLAIMED
-    assert service.store.refunded == [(ADA, MIDNIGHT)]
+    assert rules.store.rows[ADA].state is State.CLAIMED
+    assert rules.store.refunded == [(ADA, MIDNIGHT)]
 
 
 @pytest.mark.parametrize("address", [ADA, " ADA@Example.COM "])
-def test_code_and_password_of_one_claim_activate_it_under_any_spelling(service: Service, address: str) -> None:
-    registered = service.register()
+def test_code_and_password_of_one_claim_activate_it_under_any_spelling(rules: RulesOnFakes, address: str) -> None:
+    registered = rules.register()
 
-    assert service.activate(address, SECRET, registered.code) == Attempt(Outcome.ACTIVATED, registered.claim)
-    assert service.store.rows[ADA].state is State.ACTIVE
-
-
-def test_a_code_is_good_once(service: Service) -> None:
-    code = service.register().code
-    service.activate(ADA, SECRET, code)
-
-    assert service.activate(ADA, SECRET, code).outcome is Outcome.NO_CLAIM
-    assert service.store.judged == [code]
+    assert rules.activate(address, SECRET, registered.code) == Attempt(Outcome.ACTIVATED, registered.claim)
+    assert rules.store.rows[ADA].state is State.ACTIVE
 
 
-def test_the_last_wrong_code_locks_and_then_even_the_right_one_is_worthless(service: Service) -> None:
-    code = service.register().code
+def test_a_code_is_good_once(rules: RulesOnFakes) -> None:
+    code = rules.register().code
+    rules.activate(ADA, SECRET, code)
 
-    outcomes = [service.activate(ADA, SECRET, guess).outcome for guess in (*[wrong(code)] * 3, code)]
+    assert rules.activate(ADA, SECRET, code).outcome is Outcome.NO_CLAIM
+    assert rules.store.judged == [code]
+
+
+def test_the_last_wrong_code_locks_and_then_even_the_right_one_is_worthless(rules: RulesOnFakes) -> None:
+    code = rules.register().code
+
+    outcomes = [rules.activate(ADA, SECRET, guess).outcome for guess in (*[wrong(code)] * 3, code)]
 
     assert outcomes == [Outcome.WRONG_CODE, Outcome.WRONG_CODE, Outcome.LOCKED, Outcome.NO_CLAIM]
 
 
 @pytest.mark.parametrize("password", [OTHER_SECRET, "", "7 chars", SECRET + "x" * 72, SECRET + "\0"])
-def test_without_the_password_of_the_claim_no_code_counts(service: Service, password: str) -> None:
-    code = service.register().code
+def test_without_the_password_of_the_claim_no_code_counts(rules: RulesOnFakes, password: str) -> None:
+    code = rules.register().code
 
-    outcomes = {service.activate(ADA, password, guess).outcome for guess in (code, *[wrong(code)] * 5)}
+    outcomes = {rules.activate(ADA, password, guess).outcome for guess in (code, *[wrong(code)] * 5)}
 
     assert Outcome.ACTIVATED not in outcomes
-    assert service.store.judged == []
-    assert service.activate(ADA, SECRET, code).outcome is Outcome.ACTIVATED
+    assert rules.store.judged == []
+    assert rules.activate(ADA, SECRET, code).outcome is Outcome.ACTIVATED
 
 
 @pytest.mark.parametrize("password", ["", "7 chars", "a" * 73, "long enough\0"])
-def test_a_password_that_register_would_refuse_never_matches(service: Service, password: str) -> None:
-    service.store.rows[ADA] = Row(Claim(uuid4(), ADA, f"0:{password}"), "1234", MIDNIGHT)
+def test_a_password_that_register_would_refuse_never_matches(rules: RulesOnFakes, password: str) -> None:
+    rules.store.rows[ADA] = Row(Claim(uuid4(), ADA, f"0:{password}"), "1234", MIDNIGHT)
 
-    assert service.activate(ADA, password, "1234").outcome is Outcome.NO_CLAIM
-    assert service.store.judged == []
+    assert rules.activate(ADA, password, "1234").outcome is Outcome.NO_CLAIM
+    assert rules.store.judged == []
 
 
-def test_a_claim_that_ends_while_the_password_is_checked_is_not_proven(service: Service) -> None:
-    code = service.register().code
-    service.passwords.meanwhile = service.store.pass_time
+def test_a_claim_that_ends_while_the_password_is_checked_is_not_proven(rules: RulesOnFakes) -> None:
+    code = rules.register().code
+    rules.passwords.meanwhile = rules.store.let_pass
 
-    assert service.activate(ADA, SECRET, code).outcome is Outcome.NO_CLAIM
-    assert service.store.judged == []
+    assert rules.activate(ADA, SECRET, code).outcome is Outcome.NO_CLAIM
+    assert rules.store.judged == []
 
 
 @pytest.mark.parametrize("situation", [*FREE, *TAKEN])
 @pytest.mark.parametrize("address", [ADA, "nobody@example.com", "no address"])
 @pytest.mark.parametrize("password", [SECRET, OTHER_SECRET, "7 chars", "a" * 73, "long enough\0", ""])
 def test_activating_hashes_once_whatever_is_wrong(
-    service: Service, situation: Situation, address: str, password: str
+    rules: RulesOnFakes, situation: Situation, address: str, password: str
 ) -> None:
-    situation(service)
-    service.passwords.work.clear()
+    situation(rules)
+    rules.passwords.work.clear()
 
-    service.activate(address, password, "1234")
+    rules.activate(address, password, "1234")
 
-    assert service.passwords.work == ["match", "even out", "answer"]
-
-
-def test_a_claim_past_its_time_is_expired_and_named_once(service: Service) -> None:
-    registered = service.register()
-    service.store.let_pass()
-
-    assert [service.expire(), service.expire()] == [[registered.claim and registered.claim.id], []]
-    assert service.store.rows[ADA].state is State.EXPIRED
+    assert rules.passwords.work == ["match", "even out", "answer"]
 
 
-def test_a_claim_in_time_is_not_expired(service: Service) -> None:
-    service.register()
-    service.store.let_pass(59)
+def test_a_claim_past_its_time_is_expired_and_named_once(rules: RulesOnFakes) -> None:
+    registered = rules.register()
+    rules.store.let_pass()
 
-    assert service.expire() == []
+    assert [rules.expire(), rules.expire()] == [[registered.claim and registered.claim.id], []]
+    assert rules.store.rows[ADA].state is State.EXPIRED
+
+
+def test_a_claim_in_time_is_not_expired(rules: RulesOnFakes) -> None:
+    rules.register()
+    rules.store.let_pass(59)
+
+    assert rules.expire() == []

@@ -1,4 +1,4 @@
-"""Migrated databases for the tests, and time that passes in them."""
+"""Migrated databases for the tests, and a store on one connection."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,7 @@ from psycopg import AsyncConnection, Connection
 
 from beefirst.database.migration_files import Migration, read_migrations
 from beefirst.database.migrations import migrate
+from beefirst.database.registrations import BATCH, RegistrationStore
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.folders import MIGRATIONS
 
@@ -37,3 +38,10 @@ def empty(connection: Connection[Any]) -> None:
     """Forget every registration; ten times as fast as a database of its own for each test."""
     connection.execute("DELETE FROM registrations")
     connection.execute("DELETE FROM address_budgets")
+
+
+def store_on(
+    connection: AsyncConnection[Any], ttl_seconds: float = 60, max_attempts: int = 3, batch: int = BATCH
+) -> RegistrationStore:
+    """Return a store whose every step runs on a connection of the test's own."""
+    return RegistrationStore(lambda step: step(connection), ttl_seconds, max_attempts, batch)

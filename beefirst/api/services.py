@@ -1,0 +1,78 @@
+"""The parts of one application, in one typed object: what its handlers use, and what its lifespan opens and closes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+from fastapi import Request
+from psycopg_pool import AsyncConnectionPool
+
+from beefirst.api.metrics import Metrics
+from beefirst.api.readiness import Readiness
+from beefirst.api.sweeper import Sweeper
+from beefirst.database.migration_files import Migration
+from beefirst.machine.stopwatch import StartupTimeline
+from beefirst.mail.outbox import Outbox
+from beefirst.passwords import BcryptPasswords
+from beefirst.registration.rules import Registration
+from beefirst.settings import Settings
+
+GRACE_SECONDS = 8.0
+"""How long requests and mail in flight may take to finish after SIGTERM; Docker kills 10 seconds after it."""
+
+
+class Grace:
+    """What is left of GRACE_SECONDS, which begin when the service stops listening."""
+
+    def __init__(self) -> None:
+        self._ends: float | None = None
+
+    def begin(self) -> None:
+        """Let the time run from now."""
+        self._ends = monotonic() + GRACE_SECONDS
+
+    @property
+    def seconds_left(self) -> float:
+        """All of it as long as it has not begun."""
+        return GRACE_SECONDS if self._ends is None else max(0, self._ends - monotonic())
+
+
+@dataclass(frozen=True)
+class Services:
+    """Built by `create_app`, which opens none of it, and kept as `app.state.services`.
+
+    Attributes:
+        settings: of the application.
+        timeline: how the start went.
+        metrics: the figures for Prometheus.
+        readiness: whether the database can be used.
+        registration: the use cases.
+        outbox: takes mail that is to leave after the answer.
+        grace: how long what is in flight may still take.
+        migrations: what the lifespan applies before all else.
+        pool: the connections, opened and closed by the lifespan.
+        passwords: the threads that hash, closed by the lifespan.
+        sweeper: runs as long as the lifespan lasts.
+    """
+
+    settings: Settings
+    timeline: StartupTimeline
+    metrics: Metrics
+    readiness: Readiness
+    registration: Registration
+    outbox: Outbox
+    grace: Grace
+    migrations: Sequence[Migration]
+    pool: AsyncConnectionPool
+    passwords: BcryptPasswords
+    sweeper: Sweeper
+
+    @classmethod
+    def of(cls, request: Request) -> "Services":
+        """Return those of the application that a request is for.
+
+        Called by the handlers themselves: FastAPI works for each dependency of each request, and sends one that is
+        a plain function to a thread.
+        """
+        services: Services = request.app.state.services
+        return services

@@ -1,0 +1,60 @@
+"""The store over the pool, as the service uses it."""
+
+from functools import partial
+
+import pytest
+from psycopg_pool import AsyncConnectionPool
+
+from beefirst.database.pool import run_step
+from beefirst.database.registrations import RegistrationStore
+from beefirst.errors import DatabaseUnavailableError
+from beefirst.machine.ports import free_port
+from beefirst.registration.states import Claim, Judgement, State
+from tests.support.databases import store_on
+from tests.support.store_under_test import ADA, CODE, TTL, WRONG, Link, StoreUnderTest, links
+
+
+def test_a_store_claims_judges_and_expires_by_its_own_settings(store: StoreUnderTest) -> None:
+    async def use() -> tuple[Claim | None, Claim | None, Judgement | None, Claim | None]:
+        async with AsyncConnectionPool[Link](store.url, kwargs={"autocommit": True}, min_size=1) as pool:
+            pooled = RegistrationStore(partial(run_step, pool), ttl_seconds=1000, max_attempts=1)
+            claim = await pooled.claim(ADA, "hash", CODE)
+            assert claim is not None
+            store.let_pass(900)
+            again, judgement = await pooled.claim(ADA, "other", CODE), await pooled.judge(claim, WRONG)
+            return claim, again, judgement, await pooled.find_claim(ADA)
+
+    claim, again, judgement, found = store.run(use())
+
+    assert claim is not None
+    assert (again, judgement, found) == (None, Judgement(State.LOCKED, 1), None)
+    assert store.cool_down() == 1000
+
+
+def test_a_database_that_does_not_answer_is_said_to_be_unavailable(store: StoreUnderTest) -> None:
+    async def use() -> None:
+        nowhere = f"postgresql://u@127.0.0.1:{free_port()}/x"
+        pool = AsyncConnectionPool[Link](nowhere, open=False, min_size=0, max_size=1)
+        async with pool:
+            await RegistrationStore(partial(run_step, pool, wait_seconds=0.3), TTL, 3).find_claim(ADA)
+
+    with pytest.raises(DatabaseUnavailableError, match="try again in a moment"):
+        store.run(use())
+
+
+def test_a_statement_that_takes_too_long_is_the_database_being_unavailable(store: StoreUnderTest) -> None:
+    claim = store.claimed()
+
+    async def use() -> None:
+        async with (
+            links(store.url, 1) as (other,),
+            AsyncConnectionPool[Link](
+                store.url, kwargs={"autocommit": True, "options": "-c statement_timeout=100"}, min_size=1
+            ) as pool,
+            other.transaction(),
+        ):
+            await store_on(other).release(claim)
+            await RegistrationStore(partial(run_step, pool), TTL, 3).judge(claim, CODE)
+
+    with pytest.raises(DatabaseUnavailableError, match="QueryCanceled"):
+        store.run(use())
