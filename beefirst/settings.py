@@ -16,9 +16,8 @@ from beefirst.urls import DATABASE_URL_RULE, MAIL_URL_RULE, DatabaseUrl, MailUrl
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["text", "json"]
 
-
-MAIL_FROM_RULE = "an e-mail address such as noreply@example.com"
 DEFAULT_DATABASE_URL = "postgresql://beefirst:beefirst@localhost:5432/beefirst"
+MAIL_FROM_RULE = "an e-mail address such as noreply@example.com"
 
 
 def _is_sender(address: str) -> str:

@@ -19,6 +19,32 @@ class DatabaseUrl(SecretStr):
         return mask_password(self.get_secret_value())
 
 
+def check_database_url(url: SecretStr) -> DatabaseUrl:
+    """Return a URL that libpq reads as it was meant.
+
+    Args:
+        url: any that libpq takes: with a host, with a socket, with several hosts.
+
+    Raises:
+        ValueError: it is none, or a part of its password would be read as something else; the message is the rule.
+    """
+    text = url.get_secret_value()
+    if not text.startswith(("postgresql://", "postgres://")) or not _is_parsed_as_meant(text):
+        raise ValueError(DATABASE_URL_RULE)
+    return DatabaseUrl(text)
+
+
+def _is_parsed_as_meant(url: str) -> bool:
+    """Tell whether no part of a password that was not percent-encoded has become a port, a host or a name."""
+    try:
+        options = conninfo_to_dict(url)
+    except ProgrammingError:
+        return False
+    ports = str(options.get("port", "")).split(",")
+    names = "".join(str(options.get(name, "")) for name in ("user", "host", "dbname"))
+    return all(port.isdigit() or not port for port in ports) and "@" not in names
+
+
 def mask_password(url: str) -> str:
     """Return where `url` leads, as `user@host:port/name`, leaving out all that libpq itself treats as secret.
 
@@ -47,24 +73,6 @@ def _hosts_and_ports(options: dict[str, str]) -> str:
     return ",".join(f"{host}:{port}" if port else host for host, port in zip(hosts, ports, strict=False))
 
 
-def check_database_url(url: SecretStr) -> DatabaseUrl:
-    text = url.get_secret_value()
-    if not text.startswith(("postgresql://", "postgres://")) or not _is_parsed_as_meant(text):
-        raise ValueError(DATABASE_URL_RULE)
-    return DatabaseUrl(text)
-
-
-def _is_parsed_as_meant(url: str) -> bool:
-    """Tell whether no part of a password that was not percent-encoded has become a port, a host or a name."""
-    try:
-        options = conninfo_to_dict(url)
-    except ProgrammingError:
-        return False
-    ports = str(options.get("port", "")).split(",")
-    names = "".join(str(options.get(name, "")) for name in ("user", "host", "dbname"))
-    return all(port.isdigit() or not port for port in ports) and "@" not in names
-
-
 class MailUrl(SecretStr):
     """`console:` or the URL of an SMTP server, which shows itself without its user and password."""
 
@@ -74,6 +82,14 @@ class MailUrl(SecretStr):
 
 
 def check_mail_url(url: MailUrl) -> MailUrl:
+    """Return a URL that is `console:` or leads to a mail server.
+
+    Args:
+        url: with user and password or with neither, and with nothing behind the port.
+
+    Raises:
+        ValueError: it is another; the message is the rule.
+    """
     text = url.get_secret_value()
     if text == "console:":
         return url

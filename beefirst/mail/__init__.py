@@ -1,1 +1,1 @@
-"""Delivering a code: to the log, for the demo, or over SMTP."""
+"""Mail: who delivers it, one SMTP connection for each, and what is in flight when the process ends."""

@@ -1,4 +1,4 @@
-"""Delivering a code: to the log, for the demo, or over SMTP."""
+"""Delivering a code or a notice: to the log, for the demo, or over SMTP."""
 
 import asyncio
 import logging
@@ -34,6 +34,20 @@ SIMULTANEOUS_DELIVERIES = 500
 """Each takes a socket, of which a process commonly has 1,024. A recipient whose server stalls takes a place for
 DELIVERY_SECONDS; only where over 33 in each second do so does other mail wait, as part of its own time."""
 
+NOTICES = {
+    State.ACTIVE: (
+        "somebody tried to register this address, which already has an active account.\n\n"
+        "If that was you, there is nothing to do: your account works with the password it has.\n"
+        "If it was not, nothing has changed, and nobody but you has learned that the account exists."
+    ),
+    State.CLAIMED: (
+        "somebody tried to register this address again while an earlier registration is pending.\n\n"
+        "The code that was mailed before stays the right one until it runs out. After that, register anew.\n"
+        "If it was not you, ignore this mail: without the code nobody can activate an account here."
+    ),
+}
+"""To whoever holds the address that somebody tried to register, by the state of the registration."""
+
 log = logging.getLogger("beefirst.mail")
 console = logging.getLogger("beefirst.mail.console")
 
@@ -58,20 +72,6 @@ class ConsoleCourier:
     async def send_notice(self, email: str, state: State) -> None:
         """Log that the owner of an address would get a notice."""
         console.info("DEMO MAIL to %s: %s", email, NOTICES[state].partition("\n")[0])
-
-
-NOTICES = {
-    State.ACTIVE: (
-        "somebody tried to register this address, which already has an active account.\n\n"
-        "If that was you, there is nothing to do: your account works with the password it has.\n"
-        "If it was not, nothing has changed, and nobody but you has learned that the account exists."
-    ),
-    State.CLAIMED: (
-        "somebody tried to register this address again while an earlier registration is pending.\n\n"
-        "The code that was mailed before stays the right one until it runs out. After that, register anew.\n"
-        "If it was not you, ignore this mail: without the code nobody can activate an account here."
-    ),
-}
 
 
 class SmtpCourier:

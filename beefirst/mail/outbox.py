@@ -11,7 +11,7 @@ log = logging.getLogger("beefirst.mail")
 
 
 class Outbox:
-    """Mail in flight: each delivery is a task that nobody waits for until the process ends."""
+    """Holds each delivery as a task, which nobody waits for until the process ends."""
 
     def __init__(self) -> None:
         self._in_flight: set[asyncio.Task[object]] = set()

@@ -1,6 +1,6 @@
-"""One mail over one SMTP connection, and whether the server has it: aiosmtplib does not tell.
+"""One mail over one SMTP connection, and whether the server has it, which aiosmtplib does not tell.
 
-Imported where a mail is sent, for aiosmtplib takes its time to load.
+`courier` imports this where a mail is sent and not before: aiosmtplib takes its time to load.
 """
 
 import asyncio
@@ -37,8 +37,8 @@ async def deliver(
         message: what to send.
         sender: of the envelope.
         recipient: of the envelope.
-        handover: follows the mail. Where it is done, an error tells nothing of what became of the mail.
-        parameters: of aiosmtplib.SMTP.
+        handover: is told how far the mail has come. Once it is done, an error tells nothing of what became of it.
+        parameters: how to connect, by the names that aiosmtplib.SMTP has for them.
 
     Raises:
         SMTPException, OSError, ValueError: see aiosmtplib.

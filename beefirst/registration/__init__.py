@@ -1,1 +1,1 @@
-"""The rules: what a registration is, what may follow what, and what they need from outside. Pure Python."""
+"""The rules: what a registration is, what may follow what, and what that needs from outside. Pure Python."""

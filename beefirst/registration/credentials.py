@@ -1,6 +1,6 @@
 """What a registration is made with: the one spelling of an address, a password that may be used, a code.
 
-As `registration`, it knows no framework and no driver.
+As all of `registration`, it knows no framework and no driver.
 """
 
 import re
@@ -13,6 +13,8 @@ from beefirst.errors import AddressRefusedError, PasswordRefusedError
 ADDRESS_MAX_LENGTH = 254
 """RFC 5321, 4.5.3.1.3: a path has at most 256 characters, two of them the angle brackets."""
 
+ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.IGNORECASE)
+
 PASSWORD_MIN_CHARACTERS = 8
 """OWASP ASVS 5.0, 6.2.1."""
 
@@ -21,8 +23,6 @@ PASSWORD_MAX_BYTES = 72
 
 CODE_DIGITS = 4
 """The specification: verification_code CHAR(4)."""
-
-ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.IGNORECASE)
 
 
 def normalise_address(text: str) -> str:

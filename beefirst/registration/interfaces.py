@@ -1,4 +1,4 @@
-"""What the rules need from outside: a store, the hashing of passwords, a courier."""
+"""What the use cases need from outside: a store, the hashing of passwords, a courier."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager

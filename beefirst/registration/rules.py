@@ -1,6 +1,6 @@
-"""The rules of a registration: its states, what may follow what, and the use cases register, activate and expire.
+"""The use cases of a registration: register, deliver the mail that follows, activate, expire.
 
-Nothing here knows a framework or a driver; what the rules need from outside stands below as a Protocol.
+They know no framework and no driver. What they need from outside are the protocols of `interfaces`.
 """
 
 import logging
@@ -18,10 +18,12 @@ log = logging.getLogger("beefirst.registration")
 
 @dataclass(frozen=True)
 class Registered:
-    """What `register` did, and the mail that is to follow.
+    """What `register` did, and what the mail that is to follow needs.
 
     Attributes:
+        email: normalised.
         claim: None where the address was taken.
+        code: the claim's; nobody is told of it where the address was taken.
     """
 
     email: str = field(repr=False)
@@ -31,7 +33,11 @@ class Registered:
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt to activate."""
+    """An attempt to activate.
+
+    Attributes:
+        claim: the one that it was made at, if there was one in time.
+    """
 
     outcome: Outcome
     claim: Claim | None = None
