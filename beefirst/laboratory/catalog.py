@@ -1,11 +1,13 @@
-"""PostgreSQL's catalogues as DataFrames, and the specified table beside the actual one."""
+"""PostgreSQL's catalogues, and the runner's own list of what was applied, as DataFrames."""
 
-import time
 from typing import Any, LiteralString
 
 import pandas as pd
 from psycopg import Connection
 
+from beefirst.machine.waiting import wait_for
+
+TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename"
 COLUMNS = """
     SELECT column_name, data_type, character_maximum_length, is_nullable, column_default
       FROM information_schema.columns
@@ -29,6 +31,21 @@ HISTORY = """
            round(milliseconds::numeric, 1) AS ms
       FROM schema_migrations
      ORDER BY version
+"""
+MADE = """
+    SELECT 'constraint' AS kind, conname::text AS name, oid::int8, xmin::text AS "transaction"
+      FROM pg_constraint
+     WHERE connamespace = current_schema()::regnamespace
+    UNION ALL
+    SELECT 'function', proname::text, oid::int8, xmin::text
+      FROM pg_proc
+     WHERE pronamespace = current_schema()::regnamespace
+    UNION ALL
+    SELECT 'trigger', tgname::text, oid::int8, xmin::text
+      FROM pg_trigger
+     WHERE NOT tgisinternal
+       AND tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = current_schema()::regnamespace)
+    ORDER BY kind, name
 """
 BACKENDS = """
     SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = %(program)s
@@ -55,6 +72,11 @@ def query(connection: Connection[Any], statement: LiteralString, **parameters: o
     return pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or ()])
 
 
+def tables(connection: Connection[Any]) -> list[str]:
+    """Return the names of the tables, in alphabetical order."""
+    return [str(name) for name in query(connection, TABLES)["tablename"]]
+
+
 def columns(connection: Connection[Any], table: str = "registrations") -> pd.DataFrame:
     """Return information_schema.columns of one table, in the order of the columns."""
     frame = query(connection, COLUMNS, table=table)
@@ -64,6 +86,11 @@ def columns(connection: Connection[Any], table: str = "registrations") -> pd.Dat
 def constraints(connection: Connection[Any], table: str = "registrations") -> pd.DataFrame:
     """Return the constraints of one table from pg_constraint: name, kind, columns, definition."""
     return query(connection, CONSTRAINTS, table=table)
+
+
+def made(connection: Connection[Any]) -> pd.DataFrame:
+    """Return every constraint, function and trigger with the transaction that made it last: kind, name, oid, it."""
+    return query(connection, MADE)
 
 
 def history(connection: Connection[Any]) -> pd.DataFrame:
@@ -88,9 +115,9 @@ def wait_for_connections(connection: Connection[Any], program: str, count: int, 
         connection: to the database in question.
         program: the application_name of the connections to count.
     """
-    deadline = time.monotonic() + seconds
-    while True:
-        found = connections(connection).set_index("application_name")["connections"].get(program, 0)
-        if found >= count or time.monotonic() > deadline:
-            return int(found)
-        time.sleep(0.05)
+
+    def found() -> int:
+        return int(connections(connection).set_index("application_name")["connections"].get(program, 0))
+
+    wait_for(lambda: found() >= count, seconds)
+    return found()

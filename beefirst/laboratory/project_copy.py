@@ -1,24 +1,26 @@
 """A copy of the service's code that differs from it, started for real to see what becomes of the difference."""
 
 import shutil
-from contextlib import ExitStack
+from contextlib import suppress
 from importlib.util import cache_from_source
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from subprocess import TimeoutExpired
+from typing import Any
 
 from beefirst.errors import ProcessError
 from beefirst.laboratory.api_process import ApiProcess
-from beefirst.laboratory.cleanup import close_with, new_folder
+from beefirst.laboratory.cleanup import Owned, new_folder
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.folders import CHECKOUT, MIGRATIONS
+from beefirst.machine.processes import answers
+from beefirst.machine.waiting import wait_for
 
 NO_PART_OF_THE_SERVICE = ("evaluation", "laboratory", "jupyter")
 """The rooms that the API's image does without, too."""
 
 
-class ProjectCopy:
-    """A copy of the service's rooms and of its migrations, to be changed; removed at the end of its `with` block.
+class ProjectCopy(Owned):
+    """A copy of the service's rooms and of its migrations, to be changed; removed with this object.
 
     Args:
         extra: how many harmless migrations to add after the shipped ones.
@@ -30,8 +32,8 @@ class ProjectCopy:
     """
 
     def __init__(self, extra: int = 0) -> None:
-        with ExitStack() as unless_made:
-            self.code = Path(unless_made.enter_context(new_folder("beefirst-copy-")))
+        with self._making() as parts:
+            self.code = Path(parts.enter_context(new_folder("beefirst-copy-")))
             self.migrations = self.code / "migrations"
             ignored = shutil.ignore_patterns(*NO_PART_OF_THE_SERVICE)
             shutil.copytree(CHECKOUT / "beefirst", self.code / "beefirst", ignore=ignored)
@@ -39,7 +41,6 @@ class ProjectCopy:
             self.newest = len(list(self.migrations.glob("*.sql")))
             for _ in range(extra):
                 self.add(f"CREATE TABLE IF NOT EXISTS extra_{self.newest + 1} (id INT)")
-            self._close = close_with(self, unless_made.pop_all().close)
 
     def add(self, sql: str) -> Path:
         """Add a migration after the newest one."""
@@ -85,21 +86,20 @@ class ProjectCopy:
         """Start the copy's API on a database and return the one line with which it refuses to run.
 
         Raises:
-            ProcessError: it became ready, or did not end with status 1.
+            ProcessError: it serves, or did not end with status 1.
         """
         with self.start(database) as api:
-            try:
-                api.wait_until_ready()
-            except ProcessError as error:
-                if api.wait_for_end() != 1:
-                    raise error from None
-                return api.log().strip().removeprefix("beefirst: ").replace(f"{self.code}/", "")
-            raise ProcessError("The API started where it was to refuse.")
+            wait_for(lambda: has_ended(api) or answers(f"{api.url}/health/live"), 60)
+            if not has_ended(api):
+                raise ProcessError("The API started where it was to refuse.")
+            if (status := api.wait_for_end()) != 1:
+                raise ProcessError(f"The API ended with status {status} where 1 was due.")
+            return api.log().strip().removeprefix("beefirst: ").replace(f"{self.code}/", "")
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
+def has_ended(api: ApiProcess) -> bool:
+    """Tell whether a process has ended by itself."""
+    with suppress(TimeoutExpired):
+        api.wait_for_end(0)
+        return True
+    return False

@@ -31,7 +31,7 @@ def apply(url: str, migrations: list[Migration], lock_timeout_seconds: float = 1
 
 def tables(database: ScratchDatabase) -> list[str]:
     with database.connect() as connection:
-        return catalog.query(connection, migrations.TABLES)["tablename"].tolist()
+        return catalog.tables(connection)
 
 
 def write(folder: Path, **files: str) -> list[Migration]:
