@@ -16,7 +16,7 @@ from beefirst.machine.ports import bind, free_port
 from beefirst.machine.waiting import wait_until
 from tests.conftest import SECRET
 from tests.support.folders import open_folder
-from tests.support.up_process import Up, run_up
+from tests.support.up_process import UpProcess, run_up
 
 NOBODY = 65534
 BOUNDING_SET = int(re.findall(r"CapBnd:\s+(\w+)", Path("/proc/self/status").read_text())[0], 16)
@@ -36,12 +36,12 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def up(folder: Path) -> Iterator[Callable[..., Up]]:
+def up(folder: Path) -> Iterator[Callable[..., UpProcess]]:
     """Starts runs in the folder, and ends what a failed test leaves running."""
     started = []
 
-    def start(*words: str, prefix: tuple[str, ...] = (), **settings: object) -> Up:
-        started.append(Up(folder, *words, prefix=prefix, **settings))
+    def start(*words: str, prefix: tuple[str, ...] = (), **settings: object) -> UpProcess:
+        started.append(UpProcess(folder, *words, prefix=prefix, **settings))
         return started[-1]
 
     yield start
@@ -51,12 +51,12 @@ def up(folder: Path) -> Iterator[Callable[..., Up]]:
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Up]:
+def running() -> Iterator[UpProcess]:
     with run_up() as run:
         yield run
 
 
-def refuse(run: Up) -> str:
+def refuse(run: UpProcess) -> str:
     """Wait for a run that must end with status 1 and leave nothing, and return its one line."""
     assert run.end() == 1
     lines = run.output().splitlines()
@@ -65,7 +65,7 @@ def refuse(run: Up) -> str:
     return lines[0]
 
 
-def test_it_brings_up_a_database_an_api_and_jupyterlab(running: Up) -> None:
+def test_it_brings_up_a_database_an_api_and_jupyterlab(running: UpProcess) -> None:
     with psycopg.connect(running.database_url) as connection:
         names = connection.execute("SELECT DISTINCT application_name FROM pg_stat_activity").fetchall()
         version = connection.info.server_version // 10000
@@ -76,7 +76,7 @@ def test_it_brings_up_a_database_an_api_and_jupyterlab(running: Up) -> None:
     assert httpx.get(f"{running.notebook_url}/api").json()["version"]
 
 
-def test_it_prints_what_runs_where_with_a_link_that_lets_a_browser_in(running: Up) -> None:
+def test_it_prints_what_runs_where_with_a_link_that_lets_a_browser_in(running: UpProcess) -> None:
     table = running.output().partition("\n\n")[2]
     link = re.search(r"JupyterLab +(http\S+)", table)
 
@@ -87,24 +87,24 @@ def test_it_prints_what_runs_where_with_a_link_that_lets_a_browser_in(running: U
     assert httpx.get(link[1], follow_redirects=True).url.path == "/lab/tree/00_start_here.ipynb"
 
 
-def test_jupyterlab_lets_nobody_in_without_the_token(running: Up) -> None:
+def test_jupyterlab_lets_nobody_in_without_the_token(running: UpProcess) -> None:
     assert httpx.get(f"{running.notebook_url}/api/contents").status_code == 403
 
 
-def test_the_reader_gets_a_copy_of_every_notebook(running: Up) -> None:
+def test_the_reader_gets_a_copy_of_every_notebook(running: UpProcess) -> None:
     copies = {path.name for path in (running.folder / "notebooks").glob("*.ipynb")}
 
     assert "00_start_here.ipynb" in copies
     assert len(copies) >= 6
 
 
-def test_a_second_one_beside_it_on_the_same_ports_is_refused(running: Up, up: Callable[..., Up]) -> None:
+def test_a_second_one_beside_it_on_the_same_ports_is_refused(running: UpProcess, up: Callable[..., UpProcess]) -> None:
     line = refuse(up(**running.ports))
 
     assert line.startswith(f"beefirst: Port {running.ports['API_PORT']} is taken")
 
 
-def test_a_second_one_beside_it_on_the_same_folder_is_refused(running: Up, up: Callable[..., Up]) -> None:
+def test_a_second_one_beside_it_on_the_same_folder_is_refused(running: UpProcess, up: Callable[..., UpProcess]) -> None:
     run = up(BEEFIRST_DATA=running.folder)
 
     assert run.end() == 1
@@ -112,7 +112,7 @@ def test_a_second_one_beside_it_on_the_same_folder_is_refused(running: Up, up: C
     assert httpx.get(f"{running.api_url}/health/ready").status_code == 200
 
 
-def test_ctrl_c_stops_all_three_and_frees_their_ports(up: Callable[..., Up]) -> None:
+def test_ctrl_c_stops_all_three_and_frees_their_ports(up: Callable[..., UpProcess]) -> None:
     run = up().wait_until_ready()
 
     assert run.stop(signal.SIGINT) == 0
@@ -121,7 +121,7 @@ def test_ctrl_c_stops_all_three_and_frees_their_ports(up: Callable[..., Up]) -> 
         bind("127.0.0.1", port, "PORT").close()
 
 
-def test_the_data_are_there_after_a_restart(up: Callable[..., Up]) -> None:
+def test_the_data_are_there_after_a_restart(up: Callable[..., UpProcess]) -> None:
     run = up().wait_until_ready()
     with psycopg.connect(run.database_url, autocommit=True) as connection:
         connection.execute("INSERT INTO registrations (email, verification_code) VALUES ('a@example.com', '1234')")
@@ -133,7 +133,7 @@ def test_the_data_are_there_after_a_restart(up: Callable[..., Up]) -> None:
         assert connection.execute("SELECT count(*) FROM registrations").fetchone() == (1,)
 
 
-def test_a_signal_during_the_start_leaves_nothing(up: Callable[..., Up]) -> None:
+def test_a_signal_during_the_start_leaves_nothing(up: Callable[..., UpProcess]) -> None:
     run = up()
     wait_until(lambda: len(run.processes()) > 1)
 
@@ -141,7 +141,7 @@ def test_a_signal_during_the_start_leaves_nothing(up: Callable[..., Up]) -> None
     assert run.processes() == []
 
 
-def test_an_ephemeral_database_is_gone_after_the_terminal_was_closed(up: Callable[..., Up]) -> None:
+def test_an_ephemeral_database_is_gone_after_the_terminal_was_closed(up: Callable[..., UpProcess]) -> None:
     run = up("--ephemeral").wait_until_ready()
 
     assert run.stop(signal.SIGHUP) == 0
@@ -149,7 +149,7 @@ def test_an_ephemeral_database_is_gone_after_the_terminal_was_closed(up: Callabl
     assert [path.name for path in run.folder.iterdir() if "postgresql" in path.name] == []
 
 
-def test_with_a_database_url_it_starts_no_server(up: Callable[..., Up], database: ScratchDatabase) -> None:
+def test_with_a_database_url_it_starts_no_server(up: Callable[..., UpProcess], database: ScratchDatabase) -> None:
     run = up(DATABASE_URL=database.url).wait_until_ready()
 
     with database.connect() as connection:
@@ -161,7 +161,7 @@ def test_with_a_database_url_it_starts_no_server(up: Callable[..., Up], database
 
 
 @pytest.mark.parametrize("name", ["DB_PORT", "API_PORT", "NOTEBOOK_PORT"])
-def test_a_taken_port_gets_one_clear_line_and_leaves_nothing(up: Callable[..., Up], name: str) -> None:
+def test_a_taken_port_gets_one_clear_line_and_leaves_nothing(up: Callable[..., UpProcess], name: str) -> None:
     with bind("127.0.0.1", 0, "") as other:
         other.listen()
         port = other.getsockname()[1]
@@ -171,7 +171,7 @@ def test_a_taken_port_gets_one_clear_line_and_leaves_nothing(up: Callable[..., U
     assert line == f"beefirst: Port {port} is taken: stop the program that has it, or set {name} to a free port."
 
 
-def test_data_of_another_major_version_get_one_clear_line(up: Callable[..., Up], folder: Path) -> None:
+def test_data_of_another_major_version_get_one_clear_line(up: Callable[..., UpProcess], folder: Path) -> None:
     (folder / "postgresql-16").mkdir()
     (folder / "postgresql-16" / "PG_VERSION").write_text("15\n")
     if os.geteuid() == 0:
@@ -180,20 +180,20 @@ def test_data_of_another_major_version_get_one_clear_line(up: Callable[..., Up],
     assert "holds data of PostgreSQL 15, and this is PostgreSQL 16" in refuse(up())
 
 
-def test_an_open_address_without_a_token_gets_one_clear_line(up: Callable[..., Up]) -> None:
+def test_an_open_address_without_a_token_gets_one_clear_line(up: Callable[..., UpProcess]) -> None:
     assert "set JUPYTER_TOKEN" in refuse(up(BIND_ADDRESS="0.0.0.0"))
 
 
 @pytest.mark.parametrize("address", ["no-such-host.invalid", "a..b"])
-def test_an_address_that_is_none_gets_one_clear_line(up: Callable[..., Up], address: str) -> None:
+def test_an_address_that_is_none_gets_one_clear_line(up: Callable[..., UpProcess], address: str) -> None:
     assert f"BIND_ADDRESS is {address}, which leads to no address (" in refuse(up(BIND_ADDRESS=address))
 
 
-def test_a_value_outside_its_rule_gets_one_clear_line(up: Callable[..., Up]) -> None:
+def test_a_value_outside_its_rule_gets_one_clear_line(up: Callable[..., UpProcess]) -> None:
     assert "TTL_SECONDS must be a whole number from 1 to 3600" in refuse(up(TTL_SECONDS=0))
 
 
-def test_an_unreachable_database_gets_one_clear_line_without_its_password(up: Callable[..., Up]) -> None:
+def test_an_unreachable_database_gets_one_clear_line_without_its_password(up: Callable[..., UpProcess]) -> None:
     run = up(DATABASE_URL=f"postgresql://u:{SECRET}@127.0.0.1:{free_port()}/x", STARTUP_TIMEOUT_SECONDS=1)
 
     assert run.end() == 1
@@ -205,7 +205,7 @@ def test_an_unreachable_database_gets_one_clear_line_without_its_password(up: Ca
 
 
 @pytest.mark.parametrize(("program", "name"), [("beefirst\0api", "The API"), ("beefirst\0notebooks", "JupyterLab")])
-def test_a_program_that_dies_takes_the_others_with_it(up: Callable[..., Up], program: str, name: str) -> None:
+def test_a_program_that_dies_takes_the_others_with_it(up: Callable[..., UpProcess], program: str, name: str) -> None:
     run = up().wait_until_ready()
     pids = [int(place.name) for place in Path("/proc").glob("[0-9]*") if is_program(place, program, run.folder)]
     os.kill(pids[0], signal.SIGKILL)
@@ -233,7 +233,7 @@ def as_nobody(folder: Path) -> tuple[str, ...]:
     return tuple(AS_NOBODY)
 
 
-def test_an_ordinary_user_runs_it_too(up: Callable[..., Up], folder: Path) -> None:
+def test_an_ordinary_user_runs_it_too(up: Callable[..., UpProcess], folder: Path) -> None:
     run = up(prefix=as_nobody(folder)).wait_until_ready()
 
     assert (folder / "postgresql-16").stat().st_uid == folder.stat().st_uid
@@ -242,7 +242,7 @@ def test_an_ordinary_user_runs_it_too(up: Callable[..., Up], folder: Path) -> No
     assert run.processes() == []
 
 
-def test_a_folder_without_write_permission_gets_one_clear_line(up: Callable[..., Up], folder: Path) -> None:
+def test_a_folder_without_write_permission_gets_one_clear_line(up: Callable[..., UpProcess], folder: Path) -> None:
     closed = folder / "closed"
     closed.mkdir(mode=0o555)
 
@@ -253,7 +253,9 @@ def test_a_folder_without_write_permission_gets_one_clear_line(up: Callable[...,
 
 
 @pytest.mark.parametrize(("one", "other"), [("API_PORT", "NOTEBOOK_PORT"), ("API_PORT", "DB_PORT")])
-def test_two_programs_on_one_port_are_answered_with_one_line(up: Callable[..., Up], one: str, other: str) -> None:
+def test_two_programs_on_one_port_are_answered_with_one_line(
+    up: Callable[..., UpProcess], one: str, other: str
+) -> None:
     port = free_port()
 
     assert refuse(up(**{one: port, other: port})) == (
@@ -261,7 +263,7 @@ def test_two_programs_on_one_port_are_answered_with_one_line(up: Callable[..., U
     )
 
 
-def test_a_busy_kernel_is_stopped_without_a_word(up: Callable[..., Up]) -> None:
+def test_a_busy_kernel_is_stopped_without_a_word(up: Callable[..., UpProcess]) -> None:
     run = up(JUPYTER_TOKEN="token").wait_until_ready()
     headers = {"Authorization": "token token"}
     answer = httpx.post(f"{run.notebook_url}/api/kernels", json={"name": "python3"}, headers=headers, timeout=60)
