@@ -10,42 +10,51 @@ from pathlib import Path
 
 import pytest
 
-from beefirst.evaluation.experiments.start_here import notebooks
+from beefirst.evaluation.notebook_list import list_notebooks
 from beefirst.laboratory.api_process import ApiProcess, start_api
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.folders import CHECKOUT
 from beefirst.machine.waiting import wait_until
 from beefirst.settings import DeploymentSettings, Settings
 
-README = (CHECKOUT / "README.md").read_text()
-COMMANDS = [line for block in re.findall(r"```sh\n(.+?)```", README, re.DOTALL) for line in block.splitlines()]
+README, MAP = (CHECKOUT / "README.md").read_text(), (CHECKOUT / "tests" / "README.md").read_text()
+COMMANDS = [
+    line
+    for block in re.findall(r"```sh\n(.+?)```", README + MAP, re.DOTALL)
+    for line in block.splitlines()
+    if not line.startswith("# ")
+]
 
+COMPOSE, CI = "tests/compose", ".github/workflows/ci.yml"
 ELSEWHERE = {
-    "docker compose up": "tests/compose/test_compose.py",
+    "docker compose up": COMPOSE,
     "python3 -m venv .venv && . .venv/bin/activate": ".ci/run",
     "pip install -r requirements.txt && python -m beefirst up": ".ci/run",
-    "docker compose exec notebook python -m beefirst notebooks --reset": "tests/compose/test_compose.py",
-    "docker compose exec db psql -U beefirst -P pager=off -c '\\d registrations'": "tests/compose/test_compose.py",
-    "docker compose logs --no-log-prefix api | grep 'DEMO MAIL'": "tests/compose/test_compose.py",
-    "docker compose down": "tests/compose/test_compose.py",
-    "docker compose down -v": "tests/compose/test_compose.py",
-    "DB_PORT=15432 API_PORT=18000 NOTEBOOK_PORT=18888 docker compose up": "tests/compose/test_compose.py",
+    "docker compose exec notebook python -m beefirst notebooks --reset": COMPOSE,
+    "docker compose exec db psql -U beefirst -P pager=off -c '\\d registrations'": COMPOSE,
+    "docker compose logs --no-log-prefix api | grep 'DEMO MAIL'": COMPOSE,
+    "docker compose down": COMPOSE,
+    "docker compose down -v": COMPOSE,
+    "DB_PORT=15432 API_PORT=18000 NOTEBOOK_PORT=18888 docker compose up": COMPOSE,
     "pip install -r requirements.txt && pytest": ".ci/run",
-    "pytest --nbmake notebooks": ".github/workflows/ci.yml",
-    "docker compose exec notebook pytest --nbmake notebooks": "tests/compose/test_compose.py",
-    "python -m beefirst report --output report": ".ci/run",
-    "docker compose exec notebook python -m beefirst report --output /data/report": "tests/compose/test_compose.py",
-    "docker compose cp notebook:/data/report report": "tests/compose/test_compose.py",
+    "pytest --nbmake notebooks": CI,
+    "python -m beefirst report --output report": "tests/evaluation",
+    "docker compose exec notebook python -m beefirst report --output /data/report": COMPOSE,
+    "docker compose cp notebook:/data/report report": COMPOSE,
 }
+"""Where a command runs that is not run here: a file, or a folder of tests."""
+
 HERE = [command for command in COMMANDS if command not in ELSEWHERE]
 
 
 @pytest.mark.parametrize("command", ELSEWHERE)
 def test_a_command_that_runs_elsewhere_stands_there_as_it_is(command: str) -> None:
-    text = (CHECKOUT / ELSEWHERE[command]).read_text().replace("\\\\", "\\")
+    place = CHECKOUT / ELSEWHERE[command]
+    files = sorted(place.glob("*.py")) if place.is_dir() else [place]
+    text = "\n".join(file.read_text() for file in files).replace("\\\\", "\\")
 
     assert command in COMMANDS
-    assert command in text
+    assert re.search(rf"{re.escape(command)}(?![\w -])", text)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +69,7 @@ def test_a_command_works_as_it_stands(command: str, api: ApiProcess, psql: str, 
         "http://localhost:8000": api.url,
         "postgresql://beefirst:beefirst@localhost:5432/beefirst": api.database_url,
         "--output-file requirements.txt": f"--output-file {tmp_path / 'requirements.txt'}",
+        "benchmark.py start": "benchmark.py start --rounds 1",
     }.items():
         command = command.replace(written, here)
     shutil.copy(CHECKOUT / "requirements.txt", tmp_path)
@@ -102,8 +112,8 @@ def pins(folder: Path) -> list[str]:
     return [line for line in (folder / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
 
 
-def rows(heading: str) -> list[list[str]]:
-    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+def rows(heading: str, text: str = README) -> list[list[str]]:
+    section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")][2:]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
@@ -113,7 +123,7 @@ def test_the_table_of_notebooks_is_theirs() -> None:
         (re.sub(r"\[\w+\]\(notebooks/(.+)\)", r"\1", name), question, criterion)
         for name, question, criterion in rows("What you then see")
     ]
-    actual = notebooks()
+    actual = list_notebooks()
 
     assert listed == list(zip(actual["notebook"], actual["question"], actual["criterion"], strict=True))
 
@@ -142,3 +152,18 @@ def test_the_table_of_settings_has_every_setting_with_its_default() -> None:
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!http)([^)]+)\)", README))))
 def test_a_link_leads_somewhere(link: str) -> None:
     assert (CHECKOUT / link).exists()
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) < 200
+
+
+def test_the_map_of_the_tests_has_every_folder() -> None:
+    folders = {path.parent.name for path in (CHECKOUT / "tests").glob("*/__init__.py")}
+
+    assert {kind for kind, *_ in rows("What is where", MAP)} == {f"`{name}/`" for name in folders} | {"`notebooks/`"}
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:tests|beefirst|\.ci|\.github)/[\w./]*)", MAP))))
+def test_a_path_in_the_map_exists(path: str) -> None:
+    assert (CHECKOUT / path).exists()
