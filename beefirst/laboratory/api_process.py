@@ -2,18 +2,14 @@
 
 import signal
 import time
-from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
 import pandas as pd
 
 from beefirst.errors import ProcessError
-from beefirst.laboratory.cleanup import close_with, gone, made, new_folder, uninterrupted
+from beefirst.laboratory.cleanup import Owned, new_folder, register, release, uninterrupted
 from beefirst.laboratory.environment import clean_environment
 from beefirst.machine.ports import free_port
 from beefirst.machine.processes import ServerProcess
@@ -30,7 +26,7 @@ def fetch(url: str, token: str = "") -> httpx.Response:
     return httpx.get(url, headers=headers, timeout=10, trust_env=False)
 
 
-class ApiProcess:
+class ApiProcess(Owned):
     """An API that an experiment or a test starts for itself, and may harm: a process on a free port of 127.0.0.1.
 
     It ends with its `with` block, or when nothing refers to it.
@@ -57,22 +53,16 @@ class ApiProcess:
         environment |= {name.upper(): str(value) for name, value in settings.items()}
         if code:
             environment["PYTHONPATH"] = str(code)
-        with ExitStack() as unless_started:
-            with uninterrupted():
-                self._start(environment, dotenv)
-                unless_started.callback(self._close)
-            unless_started.pop_all()
-
-    def _start(self, environment: dict[str, str], dotenv: str) -> None:
-        temporary = new_folder("beefirst-api-")
-        folder = Path(temporary.name)
-        (folder / ".env").write_text(dotenv)
-        self._log = folder / "api.log"
-        self._began = time.monotonic()
-        with self._log.open("wb") as log:
-            self._server = ServerProcess("The API", ["api"], environment, f"{self.url}/health/ready", folder, log)
-        made("process", self.pid)
-        self._close = close_with(self, partial(_close, self._server, temporary))
+        with self._making() as parts, uninterrupted():
+            folder = Path(parts.enter_context(new_folder("beefirst-api-")))
+            (folder / ".env").write_text(dotenv)
+            self._log = folder / "api.log"
+            self._began = time.monotonic()
+            with self._log.open("wb") as log:
+                self._server = ServerProcess("The API", ["api"], environment, f"{self.url}/health/ready", folder, log)
+            register("process", self.pid)
+            parts.callback(release, "process", self.pid)
+            parts.callback(self._server.stop)
 
     def wait_until_ready(self, seconds: float = 60) -> Self:
         """Return once requests can be served.
@@ -120,22 +110,12 @@ class ApiProcess:
             status = self._server.stop()
             if self._log.exists():
                 self._last_log = self.log()
-            self._close()
+            self._end()
             return status
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End the process, and keep what it has written; doing so again does nothing."""
         self.stop()
-
-
-def _close(server: ServerProcess, folder: TemporaryDirectory[str]) -> None:
-    server.stop()
-    folder.cleanup()
-    gone("process", server.process.pid)
 
 
 def start_api(database_url: str, **settings: Any) -> ApiProcess:

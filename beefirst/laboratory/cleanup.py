@@ -115,9 +115,6 @@ def release(kind: str, *what: object) -> None:
     _reaper().tell("release", kind, *what)
 
 
-made, gone = register, release
-
-
 def new_folder(prefix: str) -> tempfile.TemporaryDirectory[str]:
     """Return a new temporary folder that goes with the process at the latest."""
     with uninterrupted():
