@@ -5,8 +5,9 @@ import base64
 import itertools
 import json
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -73,13 +74,11 @@ def send_at_once(url: str, requests: Sequence[bytes]) -> list[Answer]:
 
     async def send() -> list[Answer]:
         urls = itertools.cycle(url.split())
-        connections = [await Connection.open(next(urls)) for _ in requests]
-        answers = await asyncio.gather(
-            *(connection.send(content) for connection, content in zip(connections, requests, strict=True))
-        )
-        for connection in connections:
-            await connection.close()
-        return answers
+        async with AsyncExitStack() as opened:
+            connections = [await opened.enter_async_context(Connection.open(next(urls))) for _ in requests]
+            return await asyncio.gather(
+                *(connection.send(content) for connection, content in zip(connections, requests, strict=True))
+            )
 
     return run(send)
 
@@ -92,10 +91,17 @@ class Connection:
         self._writer = writer
 
     @classmethod
-    async def open(cls, url: str) -> "Connection":
-        """Connect to the API at `url`."""
+    @asynccontextmanager
+    async def open(cls, url: str) -> AsyncIterator["Connection"]:
+        """Connect to the API at `url`, and hang up at the end of the block, also where the API has died meanwhile."""
         parts = urlsplit(url)
-        return cls(*await asyncio.open_connection(parts.hostname, parts.port))
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        try:
+            yield cls(reader, writer)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def send(self, content: bytes) -> Answer:
         """Send one request and return its answer, which must come within ANSWER_SECONDS."""
@@ -105,11 +111,6 @@ class Connection:
             head = await self._reader.readuntil(b"\r\n\r\n")
             body = await self._reader.readexactly(_content_length(head))
         return Answer(int(head[9:12]), body, time.perf_counter() - started, began)
-
-    async def close(self) -> None:
-        """Hang up."""
-        self._writer.close()
-        await self._writer.wait_closed()
 
 
 def _content_length(head: bytes) -> int:

@@ -133,7 +133,7 @@ def test_a_cell_that_is_run_twice_has_what_it_made_the_second_time_alone(lasting
 
 def test_an_error_keeps_nothing_of_the_run_before(lasting_kernel: Kernel) -> None:
     lasting_kernel.make_testbed()
-    error = lasting_kernel.run("testbed.claim_when_free('nobody@example.com', seconds=0)")
+    error = lasting_kernel.run("testbed.claim_when_free('no address', seconds=0)")
     lasting_kernel.make_testbed()
 
     assert error == "MailError"

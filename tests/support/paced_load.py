@@ -40,26 +40,23 @@ def send_paced(url: str, seconds: float, interval_seconds: float, requests: Iter
     """
 
     async def send() -> list[Answer]:
-        started = time.perf_counter()
-        connection = await Connection.open(url)
-        answers: list[Answer] = []
-        while (due := len(answers) * interval_seconds) < seconds:
-            await asyncio.sleep(max(0, started + due - time.perf_counter()))
-            answers.append(await connection.send(next(requests)))
-            if time.perf_counter() - started > seconds:
-                break
-        await connection.close()
+        started, answers = time.perf_counter(), list[Answer]()
+        async with Connection.open(url) as connection:
+            while (due := len(answers) * interval_seconds) < seconds:
+                await asyncio.sleep(max(0, started + due - time.perf_counter()))
+                answers.append(await connection.send(next(requests)))
+                if time.perf_counter() - started > seconds:
+                    break
         return answers
 
     return run(send)
 
 
 async def _send_until(deadline: float, url: str, requests: Iterator[bytes]) -> list[Answer]:
-    connection = await Connection.open(url)
     answers = []
-    while time.perf_counter() < deadline:
-        answers.append(await connection.send(next(requests)))
-    await connection.close()
+    async with Connection.open(url) as connection:
+        while time.perf_counter() < deadline:
+            answers.append(await connection.send(next(requests)))
     return answers
 
 
