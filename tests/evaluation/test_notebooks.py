@@ -1,47 +1,43 @@
 """What holds of every notebook, and that a notebook which does not hold fails."""
 
+import ast
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
-from beefirst.evaluation.experiments.start_here import notebooks
+from beefirst.evaluation.evidence import experiment, not_shown_here
+from beefirst.evaluation.notebook_list import list_notebooks
 from beefirst.evaluation.promises import CHECKS
-from beefirst.laboratory.environment import PART_OF_A_RUN, clean_environment
+from beefirst.laboratory.environment import clean_environment
 from beefirst.laboratory.scratch_database import server_url
 from beefirst.machine.folders import CHECKOUT, NOTEBOOKS
-from beefirst.machine.ports import free_port
-from tests.conftest import SECRET
+from tests.support.sample_notebooks import all_in_one, begin, write_notebook
 
-VERDICT = """
-from beefirst.evaluation.verdict import Verdict
-verdict = Verdict("sample", {"A.1": "It holds"})"""
 SHIPPED = sorted(NOTEBOOKS.glob("*.ipynb"))
-ABOUT_THE_SERVICE = [str(NOTEBOOKS / f"{name}.ipynb") for name in ("00_start_here", "01_compose")]
+EXPERIMENT = experiment(not_shown_here).__code__
+"""The code of whatever `experiment` decorates."""
+
+JUDGEMENTS = (ast.Compare, ast.BinOp, ast.BoolOp, ast.IfExp, ast.If, ast.Assert, ast.comprehension)
 
 
-def run_pytest(*words: str, folder: Path = CHECKOUT, **settings: str) -> subprocess.CompletedProcess[str]:
+def run_nbmake(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the notebooks of a folder as those that are shipped are run."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words],
-        cwd=folder,
-        env=clean_environment() | {"DATABASE_URL": server_url(), **settings},
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", "pyproject.toml", *words, "--nbmake", folder],
+        cwd=CHECKOUT,
+        env=clean_environment() | {"DATABASE_URL": server_url()},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
-
-
-def write_notebook(folder: Path, *sources: str, name: str = "sample.ipynb", **metadata: Any) -> Path:
-    cells = [nbformat.v4.new_code_cell(source, metadata=metadata) for source in sources]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / name)
-    return folder / name
 
 
 def cells(path: Path) -> list[Any]:
@@ -84,14 +80,50 @@ def test_a_notebook_puts_words_before_each_short_cell(path: Path) -> None:
 def test_a_notebook_ends_in_its_verdict_and_hides_no_error(path: Path) -> None:
     notebook = json.loads(path.read_text())
 
-    assert "".join(notebook["cells"][-1]["source"]).endswith("verdict.conclude()")
-    assert f'begin("{path.stem}")' in path.read_text().replace('\\"', '"')
+    first, *_, last = (cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code")
+    assert f'verdict = begin("{path.stem}")' in "".join(first).splitlines()
+    assert "".join(last).endswith("verdict.conclude()")
+    assert notebook["cells"][-1]["source"] == last
     assert "execution" not in notebook["metadata"]
     assert [cell for cell in notebook["cells"] if cell["metadata"].get("tags")] == []
 
 
+def code(path: Path) -> ast.Module:
+    sources = ["".join(cell["source"]) for cell in cells(path) if cell["cell_type"] == "code"]
+    return ast.parse("\n".join(sources))
+
+
+def checks(tree: ast.Module) -> Iterator[tuple[str, Any]]:
+    """Yield the id of each check that a notebook shows, and what it is judged on."""
+    call: Any
+    for call in ast.walk(tree):
+        function = ast.unparse(call.func) if isinstance(call, ast.Call) else ""
+        if function == "verdict.show":
+            yield ast.literal_eval(call.args[0]), call.args[1]
+        if function == "verdict.show_together":
+            together = call.args[0]
+            yield from zip(map(ast.literal_eval, together.keys), together.values, strict=True)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_notebook_shows_the_checks_that_it_promises_and_no_others(path: Path) -> None:
+    assert {key for key, _ in checks(code(path))} == set(CHECKS[path.stem])
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_notebook_leaves_every_judgement_to_experiments(path: Path) -> None:
+    tree, names = code(path), dict[str, Any]()
+    imports = [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    exec("\n".join(imports), names)
+
+    judged_on = [ast.unparse(evidence.func) for _, evidence in checks(tree) if isinstance(evidence, ast.Call)]
+    assert [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, JUDGEMENTS)] == []
+    assert len(judged_on) == len(list(checks(tree)))
+    assert [source for source in judged_on if eval(source, names).__code__ is not EXPERIMENT] == []
+
+
 def test_the_first_notebook_lists_them_all_with_question_and_criterion() -> None:
-    listed = notebooks()
+    listed = list_notebooks()
 
     assert listed["notebook"].tolist() == [path.name for path in SHIPPED]
     assert listed["question"].str.endswith("?").all()
@@ -102,24 +134,25 @@ def test_the_first_notebook_lists_them_all_with_question_and_criterion() -> None
 BROKEN = {
     "an error": ("1 / 0", "ZeroDivisionError"),
     "an assertion": ("assert 1 == 2", "AssertionError"),
-    "a failed check": (
-        f'{VERDICT}\nverdict.check("A.1", False, "not seen")\nverdict.conclude()',
-        "failed or were not made: A.1",
-    ),
-    "a check that was not made": (f"{VERDICT}\nverdict.conclude()", "1 of 1 checks failed or were not made: A.1"),
+    "a failed check": (all_in_one(holds=False), "failed or were not made: A.1"),
+    "a check that was not made": (f"{begin()}\nverdict.conclude()", "1 of 1 checks failed or were not made: A.1"),
     "a missing module": ("import nothing_of_this_name", "ModuleNotFoundError"),
 }
 
 
+APART = 'import os\nassert "beefirst-pytest-" in os.environ["BEEFIRST_DATA"]'
+"""Holds where the folder of records is not the reader's."""
+
+
 @pytest.fixture(scope="module")
 def mixed_run(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
-    """One run of every broken notebook and two good ones, on two workers."""
+    """One run of every broken notebook and two good ones, on a worker of pytest-xdist."""
     folder = tmp_path_factory.mktemp("mixed")
     for name, (source, _) in BROKEN.items():
-        write_notebook(folder, source, name=f"{name}.ipynb")
-    for name in ("good", "better"):
-        write_notebook(folder, "1 + 1", name=f"{name}.ipynb")
-    return run_pytest("-n", "2", "--nbmake", str(folder))
+        write_notebook(folder, source, name=name)
+    write_notebook(folder, APART, name="good")
+    write_notebook(folder, all_in_one(), name="better")
+    return run_nbmake(folder, "-n", "1")
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -135,36 +168,4 @@ def test_broken_notebooks_fail_the_run_and_good_ones_pass(mixed_run: subprocess.
 
 
 def test_a_folder_without_notebooks_fails_the_run(tmp_path: Path) -> None:
-    assert run_pytest("--nbmake", str(tmp_path)).returncode != 0
-
-
-def test_an_api_that_is_named_and_does_not_answer_fails_with_one_sentence() -> None:
-    address = f"http://127.0.0.1:{free_port()}"
-
-    result = run_pytest("--nbmake", *ABOUT_THE_SERVICE, API_URL=address)
-
-    assert "2 failed" in result.stdout
-    assert result.stdout.count(f"The API at {address} is not ready: bring it up with `docker compose up`") >= 2
-    assert "Traceback" not in result.stdout
-
-
-def test_a_database_that_is_named_and_does_not_answer_fails_with_one_sentence() -> None:
-    url = f"postgresql://beefirst:{SECRET}@127.0.0.1:{free_port()}/beefirst"
-
-    result = run_pytest("--nbmake", *ABOUT_THE_SERVICE, DATABASE_URL=url)
-
-    assert "2 failed" in result.stdout
-    assert result.stdout.count("does not answer (Connection refused): bring it up with `docker compose up`") >= 2
-    assert "Traceback" not in result.stdout
-    assert SECRET not in result.stdout
-
-
-def test_a_notebook_needs_no_database_to_be_named() -> None:
-    """Run as a reader does who opens it in a JupyterLab of their own: no plugin, no DATABASE_URL."""
-    start_here = str(NOTEBOOKS / "00_start_here.ipynb")
-
-    result = run_pytest(
-        "-p", "no:beefirst.evaluation.pytest_plugin", start_here, DATABASE_URL="", **{PART_OF_A_RUN: "1"}
-    )
-
-    assert result.returncode == 0, result.stdout
+    assert run_nbmake(tmp_path).returncode != 0

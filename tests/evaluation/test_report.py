@@ -1,65 +1,84 @@
-"""The report, on notebooks of its own; a run of all that are shipped is made by CI."""
+"""The report, on small notebooks; `test_report_of_all.py` is about the one of those that are shipped."""
 
+import contextlib
+import io
 import os
-import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import pytest
 from bs4 import BeautifulSoup
 
-from beefirst.errors import ConfigurationError
+from beefirst.errors import ConfigurationError, NotebooksFailedError
 from beefirst.evaluation.records import NOT_FINISHED, make_record, save_record
-from beefirst.evaluation.report import write
+from beefirst.evaluation.report import pdf, write
 from beefirst.laboratory.environment import clean_environment
 from beefirst.machine.folders import CHECKOUT
 from beefirst.machine.waiting import wait_until
 from tests.conftest import Run
-from tests.evaluation.test_notebooks import write_notebook
-from tests.support.folders import open_folder
+from tests.support.sample_notebooks import all_in_one, begin, write_notebook
 
-OPENING = "# Does it hold?\\n\\n**Criterion AC1.** It holds.\\n\\n**Takes** about 1 second. · [02_bad](02_bad.ipynb)"
-GOOD = """
-from IPython.display import Image
-from beefirst.evaluation import charts
-from beefirst.evaluation.verdict import Verdict
-verdict = Verdict("01_good", {"A.1": "It <holds>", "A.2": "It is shown"})
-verdict.check("A.1", True, "seen & noted")
-verdict.not_shown("A.2", "docker compose up")
-charts.state_machine([])"""
-BAD = """
-from beefirst.evaluation.verdict import Verdict
-verdict = Verdict("02_bad", {"B.1": "It holds", "B.2": "It goes on"})
-verdict.check("B.1", False, "seen to break")
+OPENING = "# Does it hold?\n\n**Criterion AC1.** It holds.\n\n**Takes** about 1 second. · [02_bad](02_bad.ipynb)"
+FIRST = f"""{begin("00_start_here")}
+from beefirst.evaluation.experiments import start_here
+verdict.show("A.1", start_here.every_notebook_holds())"""
+GOOD = f"""{begin("01_good", "A.1", "A.2 <too>")}
+from beefirst.evaluation.display import state_diagram
+verdict.show("A.1", Evidence(True, "seen & noted"))
+verdict.show("A.2 <too>", not_shown_here("docker compose up"))
+state_diagram.state_machine([])"""
+BAD = f"""{begin("02_bad", "B.1", "B.2")}
+verdict.show("B.1", Evidence(False, "seen to break"))
 raise RuntimeError("the machine stopped")"""
+NOTEBOOKS = {"00_start_here": FIRST, "01_good": GOOD, "02_bad": BAD}
 
 
-@pytest.fixture(autouse=True)
-def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("BEEFIRST_DATA", str(tmp_path / "data"))
+class Report(NamedTuple):
+    """A report that was made: where it lies, the reader's records, what was printed, and the page."""
+
+    folder: Path
+    records: Path
+    said: str
+    page: BeautifulSoup
 
 
-@pytest.fixture
-def notebooks(tmp_path: Path) -> Path:
-    """Two notebooks, of which one fails."""
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
-    for name, code in (("01_good", GOOD), ("02_bad", BAD)):
-        path = write_notebook(folder, code, "verdict.conclude()", name=f"{name}.ipynb")
-        opening = f'"cells": [{{"cell_type": "markdown", "id": "a", "metadata": {{}}, "source": ["{OPENING}"]}},'
-        path.write_text(path.read_text().replace('"cells": [', opening, 1))
+@pytest.fixture(autouse=True, scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a reader's data."""
+    folder = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("BEEFIRST_DATA", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Report:
+    """The report of three notebooks, of which one fails, while a reader is at one of them."""
+    notebooks = tmp_path_factory.mktemp("notebooks")
+    for name, code in NOTEBOOKS.items():
+        write_notebook(notebooks, code, "verdict.conclude()", name=name, opening=OPENING)
+    save_record(make_record("01_good", NOT_FINISHED, "a reader is at it", 0, []), data / "verdicts")
+    folder, said = tmp_path_factory.mktemp("made") / "report", io.StringIO()
+    with (
+        contextlib.redirect_stdout(said),
+        pytest.raises(NotebooksFailedError, match=r"2 of 3 notebooks failed: 00_start_here, 02_bad\."),
+    ):
+        write.write_report(folder, notebooks)
+    page = BeautifulSoup((folder / "report.html").read_text(), "html.parser")
+    return Report(folder, data / "verdicts", said.getvalue(), page)
+
+
+@pytest.fixture(scope="module")
+def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one notebook in which all is well."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    write_notebook(folder, all_in_one("01_good"), name="01_good", opening=OPENING)
     return folder
-
-
-@pytest.fixture
-def page(tmp_path: Path, notebooks: Path) -> BeautifulSoup:
-    """The page of a run in which one notebook failed."""
-    with pytest.raises(write.NotebooksFailedError, match=r"1 of 2 notebooks failed: 02_bad\."):
-        write.write_report(tmp_path / "report", notebooks)
-    return BeautifulSoup((tmp_path / "report" / "report.html").read_text(), "html.parser")
 
 
 def git(*words: str) -> str:
@@ -78,26 +97,37 @@ def words(page: BeautifulSoup, selector: str) -> str:
     return " ".join(element.get_text(" ", strip=True) for element in page.select(selector))
 
 
-def test_the_page_shows_the_summary_first_then_each_notebook_with_its_evidence(page: BeautifulSoup) -> None:
-    tables = page.select("table")
+def test_the_page_shows_the_summary_first_then_each_notebook_with_its_evidence(report: Report) -> None:
+    summary = report.page.select("table")[0].get_text()
 
-    assert "01_good" in tables[0].get_text()
-    assert "PASS, 1 not shown here" in tables[0].get_text()
-    assert "02_bad" in tables[0].get_text()
-    assert [section["id"] for section in page.select("section")] == ["01_good", "02_bad"]
-    assert "It <holds>" in words(page, "section table")
+    assert all(name in summary for name in NOTEBOOKS)
+    assert "PASS, 1 not shown here" in summary
+    assert [section["id"] for section in report.page.select("section")] == list(NOTEBOOKS)
+    assert "A.2 <too> holds" in words(report.page, "section table")
 
 
-def test_the_page_says_what_failed_and_why(page: BeautifulSoup) -> None:
-    text = page.get_text(" ", strip=True)
+def test_the_page_says_what_failed_and_why(report: Report) -> None:
+    text = report.page.get_text(" ", strip=True)
 
-    assert "1 of 3 checks held, in 2 notebooks" in text
+    assert "1 of 4 checks held, in 3 notebooks" in text
     assert "RuntimeError: the machine stopped" in text
     assert "seen to break" in text
 
 
-def test_the_page_tells_machine_versions_commit_and_date(page: BeautifulSoup) -> None:
-    facts = {row.th.get_text(): row.td.get_text() for row in page.select("table.facts tr")}
+def test_the_first_notebook_counts_what_this_report_found_in_all_others(report: Report) -> None:
+    text = words(report.page, 'section[id="00_start_here"]')
+
+    assert "FAIL A.1 1 of 2 hold (1 of their checks cannot be shown here), in" in text
+    assert "02_bad: It stopped: RuntimeError: the machine stopped." in text
+
+
+def test_it_keeps_its_records_apart_from_those_of_the_reader(report: Report) -> None:
+    assert [path.name for path in report.records.iterdir()] == ["01_good.json"]
+    assert "a reader is at it" in (report.records / "01_good.json").read_text()
+
+
+def test_the_page_tells_machine_versions_commit_and_date(report: Report) -> None:
+    facts = {row.th.get_text(): row.td.get_text() for row in report.page.select("table.facts tr")}
 
     assert set(facts) == {"date", "commit", "machine", "system", "Python", "PostgreSQL", "packages"}
     assert all(facts.values())
@@ -106,52 +136,47 @@ def test_the_page_tells_machine_versions_commit_and_date(page: BeautifulSoup) ->
     assert facts["PostgreSQL"].startswith("1")
 
 
-def test_the_page_loads_nothing_and_its_links_stay_within_it(page: BeautifulSoup) -> None:
-    pictures = [picture["src"] for picture in page.select("img")]
-    links = [link["href"] for link in page.select("a[href]")]
+def test_the_page_loads_nothing_and_its_links_stay_within_it(report: Report) -> None:
+    pictures = [picture["src"] for picture in report.page.select("img")]
+    links = [link["href"] for link in report.page.select("a[href]")]
 
     assert pictures
     assert all(source.startswith("data:image/png;base64,") for source in pictures)
-    assert page.select("script, link, iframe") == []
+    assert report.page.select("script, link, iframe") == []
     assert {link for link in links if not link.startswith("#")} == set()
     assert "#02_bad" in links
 
 
-def test_junit_has_a_case_for_each_check(tmp_path: Path, page: BeautifulSoup) -> None:
-    cases = ElementTree.parse(tmp_path / "report" / "junit.xml").getroot().iter("testcase")
+def test_junit_has_a_case_for_each_check(report: Report) -> None:
+    cases = ElementTree.parse(report.folder / "junit.xml").getroot().iter("testcase")
 
-    found = {case.get("name"): [child.tag for child in case] for case in cases}
-    assert page
-    assert found == {
-        "A.1 It <holds>": ["system-out"],
-        "A.2 It is shown": ["skipped"],
-        "B.1 It holds": ["failure"],
-        "B.2 It goes on": ["failure"],
-    }
-
-
-def test_the_executed_notebooks_lie_beside_it(tmp_path: Path, page: BeautifulSoup) -> None:
-    executed = sorted(path.name for path in (tmp_path / "report" / "notebooks").iterdir())
-
-    assert page
-    assert executed == ["01_good.ipynb", "02_bad.ipynb"]
-    assert "image/png" in (tmp_path / "report" / "notebooks" / "01_good.ipynb").read_text()
+    assert [(case.get("name"), [child.tag for child in case]) for case in cases] == [
+        ("A.1 A.1 holds", ["failure"]),
+        ("A.1 A.1 holds", ["system-out"]),
+        ("A.2 <too> A.2 <too> holds", ["skipped"]),
+        ("B.1 B.1 holds", ["failure"]),
+        ("B.2 B.2 holds", ["failure"]),
+    ]
 
 
-@pytest.mark.skipif(not any(map(shutil.which, write.BROWSERS)), reason="no Chromium: apt-get install chromium")
-def test_the_pdf_holds_the_same(tmp_path: Path, page: BeautifulSoup) -> None:
-    pdf = tmp_path / "report" / "report.pdf"
+def test_the_executed_notebooks_lie_beside_it(report: Report) -> None:
+    executed = report.folder / "notebooks"
 
-    assert page
-    assert pdf.read_bytes().startswith(b"%PDF-")
-    assert pdf.stat().st_size > 10_000
+    assert sorted(path.stem for path in executed.iterdir()) == list(NOTEBOOKS)
+    assert "image/png" in (executed / "01_good.ipynb").read_text()
 
 
-def test_a_pdf_of_an_earlier_report_does_not_stay_beside_a_new_one(
-    tmp_path: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch
+def test_it_says_as_it_goes_what_each_notebook_found_and_at_the_end_where_it_lies(report: Report) -> None:
+    verdicts = [line.split()[:2] for line in report.said.splitlines()[: len(NOTEBOOKS)]]
+
+    assert verdicts == [["01_good", "PASS,"], ["02_bad", "FAIL"], ["00_start_here", "FAIL"]]
+    assert f"\n{report.folder / 'report.html'}\n{report.folder / 'junit.xml'}\n" in report.said
+
+
+def test_what_an_earlier_report_left_does_not_stay_beside_a_new_one(
+    tmp_path: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(write, "BROWSERS", ("no-such-browser",))
-    (notebooks / "02_bad.ipynb").unlink()
+    monkeypatch.setattr(pdf, "BROWSERS", ("no-such-browser",))
     (tmp_path / "report" / "notebooks").mkdir(parents=True)
     for old in ("report.html", "report.pdf", "notebooks/09_gone.ipynb"):
         (tmp_path / "report" / old).write_text("old")
@@ -163,135 +188,75 @@ def test_a_pdf_of_an_earlier_report_does_not_stay_beside_a_new_one(
         "junit.xml",
         "report.html",
     ]
+    assert "(no PDF: it takes a Chromium, which is not installed)" in capsys.readouterr().out
 
 
-def test_notebooks_that_lie_beside_no_report_stay_and_are_answered_with_one_line(
-    tmp_path: Path, notebooks: Path, beefirst: Run
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of a page that is to be printed."""
+    (tmp_path / "report.html").write_text("<!doctype html><title>beefirst</title>")
+    return tmp_path
+
+
+def test_the_next_browser_prints_where_the_first_one_cannot(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    breaks_off = browser(folder / "breaks_off", 'echo %P >"$pdf"; exit 139')
+    prints = browser(folder / "prints", 'echo %PDF >"$pdf"')
+    monkeypatch.setattr(pdf, "BROWSERS", (str(breaks_off), str(prints)))
+
+    assert pdf.print_pdf(folder) == str(folder / "report.pdf")
+    assert (folder / "report.pdf").read_text() == "%PDF\n"
+
+
+def test_a_browser_that_breaks_off_leaves_no_broken_pdf(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "BROWSERS", (str(browser(folder / "breaks_off", 'echo %P >"$pdf"; exit 139')),))
+
+    assert pdf.print_pdf(folder) == "(no PDF: breaks_off could not print it)"
+    assert not (folder / "report.pdf").exists()
+
+
+def test_a_browser_that_hangs_is_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "BROWSERS", (str(browser(folder / "hangs", 'echo %P >"$pdf"; exec sleep 600')),))
+    monkeypatch.setattr(pdf, "PDF_SECONDS", 0.5)
+
+    assert pdf.print_pdf(folder) == "(no PDF: hangs could not print it)"
+    assert not (folder / "report.pdf").exists()
+
+
+def test_a_hangup_that_it_was_told_to_ignore_does_not_end_it_and_a_signal_leaves_nothing_but_word_of_it(
+    server_folder: Path,
 ) -> None:
-    before = {path: path.read_bytes() for path in notebooks.iterdir()}
-
-    result = beefirst("report", "--output", str(tmp_path))
-
-    assert result.stderr == f"beefirst: {notebooks} is no report's: name another folder with --output.\n"
-    assert {path: path.read_bytes() for path in notebooks.iterdir()} == before
-    assert not (tmp_path / "report.html").exists()
-
-
-def test_it_keeps_its_records_apart_from_those_of_the_reader(
-    tmp_path: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(write, "BROWSERS", ())
-    (notebooks / "02_bad.ipynb").unlink()
-    records = tmp_path / "data" / "verdicts"
-    save_record(make_record("01_good", NOT_FINISHED, "a reader is at it", 0, []), records)
-    code = """
-from beefirst.evaluation.records import load_record
-from beefirst.evaluation.verdict import Verdict
-found = load_record("01_good").verdict
-verdict = Verdict("00_first", {"C.1": "It reads what this report found"})
-verdict.check("C.1", found.startswith("PASS"), found)"""
-    write_notebook(notebooks, code, "verdict.conclude()", name="00_first.ipynb")
-
-    write.write_report(tmp_path / "report", notebooks)
-
-    assert [path.name for path in records.iterdir()] == ["01_good.json"]
-    assert "a reader is at it" in (records / "01_good.json").read_text()
-
-
-def test_the_next_browser_prints_where_the_first_one_cannot(
-    tmp_path: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    breaks_off = browser(tmp_path / "breaks_off", 'echo %P >"$pdf"; exit 139')
-    prints = browser(tmp_path / "prints", 'echo %PDF >"$pdf"')
-    monkeypatch.setattr(write, "BROWSERS", (str(breaks_off), str(prints)))
-    (notebooks / "02_bad.ipynb").unlink()
-
-    write.write_report(tmp_path / "report", notebooks)
-
-    assert (tmp_path / "report" / "report.pdf").read_text() == "%PDF\n"
-    assert f"{tmp_path / 'report' / 'report.pdf'}\n" in capsys.readouterr().out
-
-
-def test_a_browser_that_breaks_off_leaves_no_broken_pdf(
-    tmp_path: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(write, "BROWSERS", (str(browser(tmp_path / "breaks_off", 'echo %P >"$pdf"; exit 139')),))
-    (notebooks / "02_bad.ipynb").unlink()
-
-    write.write_report(tmp_path / "report", notebooks)
-
-    assert not (tmp_path / "report" / "report.pdf").exists()
-    assert "(no PDF: breaks_off could not print it)" in capsys.readouterr().out
-
-
-def test_a_signal_ends_it_and_leaves_nothing_behind_but_word_of_it() -> None:
-    with open_folder() as folder:
-        (folder / "report").mkdir()
-        for old in ("report.html", "junit.xml"):
-            (folder / "report" / old).write_text("PASS")
-        temporary = folder / "tmp"
-        temporary.mkdir()
-        temporary.chmod(0o777)
-        with subprocess.Popen(
-            [sys.executable, "-m", "beefirst", "report", "--output", str(folder / "report")],
-            env=clean_environment() | {"TMPDIR": str(temporary), "BEEFIRST_DATA": str(folder / "data")},
-            stdout=subprocess.DEVNULL,
+    report, temporary, output = server_folder / "report", server_folder / "tmp", server_folder / "output.txt"
+    for place in (report, temporary):
+        place.mkdir()
+    temporary.chmod(0o777)
+    for old in ("report.html", "junit.xml"):
+        (report / old).write_text("PASS")
+    with (
+        output.open("wb") as said,
+        subprocess.Popen(
+            ["nohup", sys.executable, "-m", "beefirst", "report", "--output", str(report)],
+            env=clean_environment() | {"TMPDIR": str(temporary), "BEEFIRST_DATA": str(server_folder / "data")},
+            stdout=said,
             stderr=subprocess.PIPE,
             text=True,
-        ) as process:
-            wait_until(lambda: process.poll() is not None or any(temporary.glob("beefirst-run-*")), 60)
-            process.send_signal(signal.SIGTERM)
-            _, errors = process.communicate(timeout=60)
+        ) as process,
+    ):
+        wait_until(lambda: process.poll() is not None or any(temporary.glob("beefirst-run-*")), 60)
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: process.poll() is not None or "\n02_" in output.read_text(), 60)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
 
-        assert (process.returncode, errors) == (130, "")
-        wait_until(lambda: [path.name for path in temporary.iterdir() if path.name.startswith("beefirst-")] == [])
-        assert "was interrupted" in (folder / "report" / "report.html").read_text()
-        assert not (folder / "report" / "junit.xml").exists()
-
-
-def test_a_signal_that_the_process_was_told_to_ignore_does_not_end_it() -> None:
-    with open_folder() as folder:
-        command = [sys.executable, "-m", "beefirst", "report", "--output", str(folder / "report")]
-        environment = clean_environment() | {"BEEFIRST_DATA": str(folder / "data")}
-        with subprocess.Popen(["nohup", *command], env=environment, stdout=subprocess.DEVNULL) as process:
-            wait_until(lambda: (folder / "report" / "report.html").exists(), 60)
-            process.send_signal(signal.SIGHUP)
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(5)
-            process.send_signal(signal.SIGTERM)
+    assert (process.returncode, errors) == (130, "")
+    wait_until(lambda: [path.name for path in temporary.iterdir() if path.name.startswith("beefirst-")] == [])
+    assert "was interrupted" in (report / "report.html").read_text()
+    assert not (report / "junit.xml").exists()
 
 
-def test_without_a_browser_there_is_no_pdf_and_a_line_says_so(
-    tmp_path: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_where_the_database_that_is_named_does_not_answer_one_line_says_so_and_the_last_report_stays(
+    tmp_path: Path, beefirst: Run
 ) -> None:
-    monkeypatch.setattr(write, "BROWSERS", ("no-such-browser",))
-    (notebooks / "02_bad.ipynb").unlink()
-
-    write.write_report(tmp_path / "report", notebooks)
-
-    assert "(no PDF: it takes a Chromium, which is not installed)" in capsys.readouterr().out
-    assert not (tmp_path / "report" / "report.pdf").exists()
-
-
-def test_a_folder_that_cannot_be_written_is_answered_with_one_line(tmp_path: Path, beefirst: Run) -> None:
-    (tmp_path / "taken").write_text("a file in the place of the folder")
-
-    result = beefirst("report", "--output", str(tmp_path / "taken" / "report"))
-
-    assert result.returncode == 1
-    assert result.stderr.startswith(f"beefirst: Cannot write {tmp_path / 'taken'}")
-    assert result.stderr.count("\n") == 1
-
-
-def test_the_database_that_is_named_and_does_not_answer_is_answered_with_one_line(beefirst: Run) -> None:
-    result = beefirst("report", DATABASE_URL="postgresql://beefirst:beefirst@127.0.0.1:1/beefirst")
-
-    assert result.returncode == 1
-    assert "does not answer (Connection refused): bring it up with" in result.stderr
-    assert result.stderr.count("\n") == 1
-
-
-def test_a_report_that_cannot_begin_leaves_the_last_one_as_it_was(tmp_path: Path, beefirst: Run) -> None:
     old = [tmp_path / "report" / name for name in ("report.html", "report.pdf", "junit.xml", "notebooks/01_old.ipynb")]
     (tmp_path / "report" / "notebooks").mkdir(parents=True)
     for path in old:
@@ -300,7 +265,32 @@ def test_a_report_that_cannot_begin_leaves_the_last_one_as_it_was(tmp_path: Path
     result = beefirst("report", DATABASE_URL="postgresql://beefirst:beefirst@127.0.0.1:1/beefirst")
 
     assert result.returncode == 1
+    assert "does not answer (Connection refused): bring it up with" in result.stderr
+    assert result.stderr.count("\n") == 1
     assert [path.read_text() for path in old] == ["old"] * len(old)
+
+
+def test_notebooks_that_lie_beside_no_report_stay(tmp_path: Path, notebooks: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    mine = write_notebook(tmp_path / "notebooks", "1", name="mine")
+    before = mine.read_bytes()
+
+    with pytest.raises(ConfigurationError) as refusal:
+        write.write_report(tmp_path, notebooks)
+
+    assert str(refusal.value) == f"{tmp_path / 'notebooks'} is no report's: name another folder with --output."
+    assert mine.read_bytes() == before
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_answered_with_one_line(tmp_path: Path, notebooks: Path) -> None:
+    (tmp_path / "taken").write_text("a file in the place of the folder")
+
+    with pytest.raises(ConfigurationError) as refusal:
+        write.write_report(tmp_path / "taken" / "report", notebooks)
+
+    assert str(refusal.value).startswith(f"Cannot write {tmp_path / 'taken'}")
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_folder_that_may_not_be_entered_is_answered_with_one_line(tmp_path: Path) -> None:
@@ -325,3 +315,8 @@ def test_a_report_that_may_not_be_replaced_stays_whole(tmp_path: Path, notebooks
         write.write_report(folder, notebooks)
 
     assert {path.read_text() for path in folder.iterdir()} == {"old"}
+
+
+def test_a_folder_without_notebooks_is_answered_with_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^There is no notebook in {tmp_path}\.$"):
+        write.write_report(tmp_path / "report", tmp_path)
