@@ -70,8 +70,8 @@ def nothing_is_applied_again(database: ScratchDatabase, start: Start = start_api
         history = catalog.history(connection)
     same, kept = _count_same(before, after), _count_same(made_before, made_after)
     summary = (
-        f"the history has {same} of {len(before)} rows as before, times of applying included; of {len(made_before)} "
-        f"constraints, functions and triggers {len(made_before) - kept} were made anew"
+        f"{same} of {len(before)} rows of the history are as before, times of applying included; "
+        f"{len(made_before) - kept} of {len(made_before)} constraints, functions and triggers were made anew"
     )
     return Evidence(len(before) > 0 and after.equals(before) and made_after.equals(made_before), summary, history)
 

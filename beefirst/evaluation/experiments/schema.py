@@ -1,16 +1,16 @@
 """Notebook 03: the table beside its specification, and raw SQL that the database itself must refuse."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pandas as pd
 from psycopg import Connection
 
-from beefirst.evaluation.evidence import Evidence, compare, experiment
+from beefirst.evaluation.evidence import Evidence, compare, experiment, measurement
 from beefirst.evaluation.promises import SPECIFIED_COLUMNS, SPECIFIED_STATES
 from beefirst.laboratory import catalog
 from beefirst.laboratory.forbidden_sql import REFUSED, attempt
-from beefirst.laboratory.running_service import RunningService
+from beefirst.laboratory.running_service import RunningService, find_service
 
 ROW: str = "INSERT INTO registrations (email, verification_code) VALUES ('reader@example.com', '1234')"
 FORBIDDEN: tuple[tuple[str, str], ...] = (
@@ -40,7 +40,9 @@ COMPLETE_ROW = """
 """
 """With what each state needs beside its name, so that only the name can be refused."""
 
-JUST_NOW = timedelta(minutes=1)
+COLUMN_BY_COLUMN = ("column", "seen", "expected")
+
+RANDOM = "a random UUID"
 
 
 @experiment
@@ -53,39 +55,35 @@ def columns_are_as_specified(connection: Connection[Any]) -> Evidence:
 
 
 @experiment
-def service_has_the_same_table(service: RunningService) -> Evidence:
-    """Make the same comparison, read-only, on the database that the service uses."""
-    with service.connect() as connection:
+def service_has_the_same_table(service: RunningService | None = None) -> Evidence:
+    """Make the same comparison, read-only, on the database that the service uses.
+
+    Args:
+        service: see `find_service` where left out.
+    """
+    with (service or find_service()).connect() as connection:
         return columns_are_as_specified(connection)
 
 
 @experiment
 def id_is_primary_key(connection: Connection[Any]) -> Evidence:
     """Look for the primary key among the constraints of the table."""
-    found = _columns_with(connection, "primary key")
+    found = _describe_keys(connection, "primary key", "id")
     return compare(f"primary key on {found}", [("primary key on", found, "id")])
-
-
-@experiment
-def id_is_generated(connection: Connection[Any]) -> Evidence:
-    """Insert a row without an id, and look at the one that the database gave it; rolled back."""
-    row = _defaulted_row(connection)
-    rows = [("id of a row that names none", f"UUID, version {row['id'].version}", "UUID, version 4")]
-    return compare(f"generated: {row['id']}", rows)
 
 
 @experiment
 def address_is_unique(connection: Connection[Any]) -> Evidence:
     """Look for the unique constraint on the address among the constraints of the table."""
-    found = _columns_with(connection, "unique")
+    found = _describe_keys(connection, "unique", "email")
     return compare(f"unique constraint on {found}", [("unique constraint on", found, "email")])
 
 
-def _columns_with(connection: Connection[Any], kind: str) -> str:
-    """Return the columns of each constraint of one kind in words, `nothing` where there is none."""
+def _describe_keys(connection: Connection[Any], kind: str, wanted: str) -> str:
+    """Return the column that is wanted where a constraint of that kind is on it alone; else what such are on."""
     constraints = catalog.constraints(connection)
-    columns = constraints.loc[constraints["kind"] == kind, "columns"]
-    return "; ".join(", ".join(names) for names in columns) or "nothing"
+    keys = [", ".join(names) for names in constraints.loc[constraints["kind"] == kind, "columns"]]
+    return wanted if wanted in keys else "; ".join(keys) or "nothing"
 
 
 @experiment
@@ -100,30 +98,54 @@ def _taken_or_refused(connection: Connection[Any], state: str) -> str:
     return attempt(connection, COMPLETE_ROW, {"state": state}).result.lower()
 
 
+@measurement
+def insert_address_and_code(connection: Connection[Any]) -> dict[str, Any]:
+    """Insert a row that names only address and code; rolled back.
+
+    Returns:
+        The row as the database filled it, by column, and under `began` the time of the transaction.
+    """
+    with connection.transaction(force_rollback=True):
+        cursor = connection.execute(f"{ROW} RETURNING *, now() AS began".encode())
+        row = cursor.fetchone() or ()
+        return dict(zip((column.name for column in cursor.description or ()), row, strict=True))
+
+
 @experiment
-def defaults_are_as_specified(connection: Connection[Any]) -> Evidence:
-    """Insert a row that names only address and code, and look at how the database filled it; rolled back."""
-    row = _defaulted_row(connection)
-    age = datetime.now(UTC) - row["created_at"]
-    rows = [
-        ("state", row["state"], "CLAIMED"),
-        ("attempt_count", str(row["attempt_count"]), "0"),
-        ("password_hash", _or_null(row["password_hash"]), "NULL"),
-        ("activated_at", _or_null(row["activated_at"]), "NULL"),
-        ("created_at", "just now" if abs(age) < JUST_NOW else str(row["created_at"]), "just now"),
-    ]
-    return compare(", ".join(f"{name} {seen}" for name, seen, _ in rows), rows, ["column", "seen", "expected"])
+def id_is_generated(row: dict[str, Any]) -> Evidence:
+    """Look at the id of a row that names none: a random UUID, which is one of version 4.
+
+    Args:
+        row: as `insert_address_and_code` returns it.
+    """
+    found = row.get("id")
+    seen = RANDOM if isinstance(found, UUID) and found.version == 4 else _or_null(found)
+    return compare(f"generated: {found}", [("id", seen, RANDOM)], COLUMN_BY_COLUMN)
+
+
+@experiment
+def defaults_are_as_specified(row: dict[str, Any]) -> Evidence:
+    """Look at what the database filled in to a row that names only address and code.
+
+    Args:
+        row: as `insert_address_and_code` returns it.
+    """
+    expected = {
+        "email": "reader@example.com",
+        "password_hash": None,
+        "verification_code": "1234",
+        "state": "CLAIMED",
+        "attempt_count": 0,
+        "created_at": row["began"],
+        "activated_at": None,
+    }
+    rows = [(name, _or_null(row.get(name, "no such column")), _or_null(value)) for name, value in expected.items()]
+    defaults = ", ".join(f"{name} {seen}" for name, seen, _ in rows if name not in ("email", "verification_code"))
+    return compare(defaults, rows, COLUMN_BY_COLUMN)
 
 
 def _or_null(value: object) -> str:
     return "NULL" if value is None else str(value)
-
-
-def _defaulted_row(connection: Connection[Any]) -> dict[str, Any]:
-    with connection.transaction(force_rollback=True):
-        cursor = connection.execute(f"{ROW} RETURNING *".encode())
-        row = cursor.fetchone() or ()
-        return dict(zip((column.name for column in cursor.description or ()), row, strict=True))
 
 
 @experiment

@@ -1,0 +1,178 @@
+"""Each experiment of notebook 03 holds for the table that the migrations make, and fails for one that lacks something.
+
+A table without a constraint, or with a column of another type, is told in one line, and every other check is made.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from psycopg import Connection
+
+from beefirst.evaluation.evidence import Evidence
+from beefirst.evaluation.experiments import schema
+from beefirst.laboratory.running_service import RunningService
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from tests.support.databases import migrated_database
+
+ALTER = "ALTER TABLE registrations "
+WITHOUT_UNIQUE = ALTER + "DROP CONSTRAINT registrations_email_key"
+WITHOUT_PRIMARY_KEY = ALTER + "DROP CONSTRAINT registrations_pkey"
+WITHOUT_STATES = ALTER + "DROP CONSTRAINT registrations_state_check"
+WITHOUT_TIME_ZONE = ALTER + "ALTER COLUMN created_at TYPE TIMESTAMP"
+WITHOUT_COLUMN = ALTER + "DROP COLUMN activated_at CASCADE"
+
+
+@pytest.fixture(scope="module")
+def migrated() -> Iterator[ScratchDatabase]:
+    with migrated_database() as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def connection(migrated: ScratchDatabase) -> Iterator[Connection[Any]]:
+    with migrated.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def changed(connection: Connection[Any], change: str) -> Iterator[Connection[Any]]:
+    """The same database with a change that is rolled back at the end."""
+    with connection.transaction(force_rollback=True):
+        connection.execute(change.encode())
+        yield connection
+
+
+def judge_all(connection: Connection[Any]) -> Mapping[str, Evidence]:
+    """Make each check of the notebook that is about a database of its own."""
+    row = schema.insert_address_and_code(connection)
+    return {
+        "columns": schema.columns_are_as_specified(connection),
+        "primary key": schema.id_is_primary_key(connection),
+        "unique": schema.address_is_unique(connection),
+        "states": schema.states_are_those_specified(connection),
+        "id": schema.id_is_generated(row),
+        "defaults": schema.defaults_are_as_specified(row),
+        "forbidden": schema.forbidden_sql_is_refused(connection),
+    }
+
+
+def test_the_table_that_the_migrations_make_holds_in_all(connection: Connection[Any]) -> None:
+    found = judge_all(connection)
+
+    assert {name: evidence.summary for name, evidence in found.items() if not evidence.holds} == {}
+    assert found["columns"].summary == "8 of 8 columns are as specified"
+    assert found["forbidden"].summary == "10 of 10 forbidden statements were refused"
+    assert (found["defaults"].rows["seen"] == found["defaults"].rows["expected"]).all()
+    assert len(found["defaults"].rows) + len(found["id"].rows) == 8
+
+
+@pytest.mark.parametrize(
+    ("change", "failing"),
+    [
+        (
+            WITHOUT_UNIQUE,
+            {
+                "columns": "email, character varying(255), not null, character varying(255), not null, unique, DIFFERS",
+                "unique": "unique constraint on nothing",
+                "forbidden": "the same address twice, nobody, TAKEN",
+            },
+        ),
+        (
+            WITHOUT_PRIMARY_KEY,
+            {
+                "columns": "id, uuid, not null, default generated, uuid, not null, default generated, primary key",
+                "primary key": "primary key on nothing",
+                "forbidden": "an id that is taken, nobody, TAKEN",
+            },
+        ),
+        (
+            WITHOUT_STATES,
+            {"columns": "state", "states": "PENDING, taken, refused", "forbidden": "a state that does not exist"},
+        ),
+        (WITHOUT_TIME_ZONE, {"columns": "created_at, timestamp without time zone", "defaults": "created_at, 20"}),
+        (
+            WITHOUT_COLUMN,
+            {"columns": "activated_at, no such column", "states": "activated_at", "defaults": "no such column"},
+        ),
+        (ALTER + "ADD COLUMN phone TEXT", {"columns": "phone, text, nullable, no such column, DIFFERS"}),
+        (
+            ALTER + "ALTER COLUMN attempt_count SET DEFAULT 1",
+            {"columns": "default 1", "defaults": "attempt_count, 1, 0"},
+        ),
+        (
+            ALTER + "ALTER COLUMN id SET DEFAULT '00000000-0000-0000-0000-000000000001'",
+            {"columns": "00000000", "id": "a random UUID"},
+        ),
+    ],
+)
+def test_a_table_that_differs_fails_the_checks_that_it_breaks_and_no_other(
+    connection: Connection[Any], change: str, failing: Mapping[str, str]
+) -> None:
+    with changed(connection, change):
+        found = judge_all(connection)
+
+    assert [name for name, evidence in found.items() if not evidence.holds] == list(failing)
+    for name, words in failing.items():
+        assert words in found[name].summary
+        assert "\n" not in found[name].summary
+
+
+@pytest.mark.parametrize(
+    ("change", "column"),
+    [
+        (WITHOUT_COLUMN, "activated_at"),
+        (ALTER + "ADD COLUMN phone TEXT", "phone"),
+        (ALTER + "ALTER COLUMN email TYPE TEXT", "email"),
+        (ALTER + "ALTER COLUMN email TYPE VARCHAR(254)", "email"),
+        (ALTER + "ALTER COLUMN email DROP NOT NULL", "email"),
+        (WITHOUT_UNIQUE, "email"),
+        (WITHOUT_PRIMARY_KEY, "id"),
+        (ALTER + "ALTER COLUMN id DROP DEFAULT", "id"),
+        (WITHOUT_STATES, "state"),
+        (ALTER + "ALTER COLUMN state SET DEFAULT 'ACTIVE'", "state"),
+        (ALTER + "ALTER COLUMN password_hash SET NOT NULL", "password_hash"),
+        (ALTER + "ALTER COLUMN attempt_count SET DEFAULT 1", "attempt_count"),
+        (WITHOUT_TIME_ZONE, "created_at"),
+    ],
+)
+def test_the_comparison_sees_every_way_in_which_a_table_can_differ(
+    connection: Connection[Any], change: str, column: str
+) -> None:
+    before = schema.compare_with_specification(connection).set_index("column")["result"]
+    with changed(connection, change):
+        after = schema.compare_with_specification(connection).set_index("column")["result"]
+
+    assert (before == "as specified").all()
+    assert after[after == "DIFFERS"].index.tolist() == [column]
+
+
+def test_without_a_table_each_check_fails_for_a_reason_of_one_line(database: ScratchDatabase) -> None:
+    with database.connect() as connection:
+        found = judge_all(connection)
+
+    assert not any(evidence.holds for evidence in found.values())
+    assert "0 of 8 columns are as specified" in found["columns"].summary
+    assert len(found["columns"].rows) == 8
+    assert 'relation "registrations" does not exist' in found["id"].summary
+    assert all(evidence.summary and "\n" not in evidence.summary for evidence in found.values())
+
+
+def test_an_experiment_leaves_no_row_behind(connection: Connection[Any]) -> None:
+    judge_all(connection)
+
+    assert connection.execute("SELECT count(*) FROM registrations").fetchone() == (0,)
+
+
+def test_the_table_of_the_running_service_is_read_and_not_written(migrated: ScratchDatabase) -> None:
+    evidence = schema.service_has_the_same_table(RunningService("", "", migrated.url, "a test"))
+
+    assert evidence.holds, evidence.summary
+
+
+def test_the_table_of_a_running_service_that_differs_is_found_out(database: ScratchDatabase) -> None:
+    evidence = schema.service_has_the_same_table(RunningService("", "", database.url, "a test"))
+
+    assert not evidence.holds
+    assert "no such column" in evidence.summary
