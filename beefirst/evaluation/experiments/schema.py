@@ -89,13 +89,11 @@ def _describe_keys(connection: Connection[Any], kind: str, wanted: str) -> str:
 @experiment
 def states_are_those_specified(connection: Connection[Any]) -> Evidence:
     """Insert a complete row of each specified state, and one of a state that was never heard of; rolled back."""
-    rows = [(state, _taken_or_refused(connection, state), "taken") for state in SPECIFIED_STATES]
-    rows.append((UNHEARD_OF_STATE, _taken_or_refused(connection, UNHEARD_OF_STATE), REFUSED))
-    return compare(", ".join(f"{state}: {seen}" for state, seen, _ in rows), rows, ["state", "seen", "expected"])
-
-
-def _taken_or_refused(connection: Connection[Any], state: str) -> str:
-    return attempt(connection, COMPLETE_ROW, {"state": state}).result.lower()
+    expected = dict.fromkeys(SPECIFIED_STATES, "taken") | {UNHEARD_OF_STATE: REFUSED}
+    tried = {state: attempt(connection, COMPLETE_ROW, {"state": state}) for state in expected}
+    rows = [(state, tried[state].by, tried[state].result.lower(), due) for state, due in expected.items()]
+    summary = ", ".join(f"{state}: {seen}" for state, _, seen, _ in rows)
+    return compare(summary, rows, ["state", "refused by", "seen", "expected"])
 
 
 @measurement

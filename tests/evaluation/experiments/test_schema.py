@@ -89,7 +89,11 @@ def test_the_table_that_the_migrations_make_holds_in_all(connection: Connection[
         ),
         (
             WITHOUT_STATES,
-            {"columns": "state", "states": "PENDING, taken, refused", "forbidden": "a state that does not exist"},
+            {
+                "columns": "state",
+                "states": "PENDING, nobody, taken, refused",
+                "forbidden": "a state that does not exist",
+            },
         ),
         (WITHOUT_TIME_ZONE, {"columns": "created_at, timestamp without time zone", "defaults": "created_at, 20"}),
         (
