@@ -6,7 +6,6 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import count, cycle
-from statistics import median
 from typing import Any
 
 import bcrypt
@@ -24,6 +23,7 @@ NOBODY, OWNED = "nobody@example.com", "owned@example.com"
 CODE, WRONG = "1234", "4321"
 ROUNDS = 24
 SLOW_SECONDS = 0.4 * EVEN_SECONDS
+LITTLE_SECONDS = 0.6 * SLOW_SECONDS
 SLOW_FUNCTION = f"""
     CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN PERFORM pg_sleep({SLOW_SECONDS}); RETURN NULL; END $$
@@ -90,9 +90,9 @@ def service() -> Iterator[TimedService]:
 
 @pytest.fixture
 def claimed(service: TimedService) -> Iterator[str]:
-    """Addresses that are claimed with SECRET, in turns."""
+    """Addresses that are claimed with SECRET, in turns; enough that none is locked before the last round."""
     password_hash = bcrypt.hashpw(SECRET.encode(), bcrypt.gensalt(4)).decode()
-    emails = [next(fresh) for _ in range(5)]
+    emails = [next(fresh) for _ in range(30)]
     for email in emails:
         service.claim(email, password_hash)
     return cycle(emails)
@@ -107,35 +107,45 @@ def seconds_of(action: Action) -> float:
     return time.perf_counter() - started
 
 
-def medians(one: Action, other: Action) -> tuple[float, float]:
-    """Return how long each takes, in turns, so that what disturbs the one disturbs the other."""
-    pairs = [(seconds_of(one), seconds_of(other)) for _ in range(ROUNDS)]
-    return median(first for first, _ in pairs), median(second for _, second in pairs)
+def difference(one: Action, other: Action, rounds: int = ROUNDS) -> float:
+    """Return by how many seconds the one takes longer, each at its quickest: all else is a busy machine's doing.
+
+    They take turns, for ROUNDS at least. If there is more than a little between them then, it may still be the
+    machine's: only after `rounds` it is theirs.
+    """
+    quickest = [seconds_of(one), seconds_of(other)]
+    for turn in range(1, rounds):
+        quickest = list(map(min, quickest, (seconds_of(one), seconds_of(other))))
+        if turn >= ROUNDS and abs(quickest[0] - quickest[1]) < LITTLE_SECONDS:
+            break
+    return quickest[0] - quickest[1]
 
 
-def test_at_the_store_a_judged_guess_takes_several_times_as_long(service: TimedService, claimed: Iterator[str]) -> None:
-    judged, unjudged = medians(lambda: service.guess(next(claimed)), lambda: service.guess(NOBODY))
+def test_at_the_store_a_judged_guess_takes_longer_by_what_the_database_takes(
+    service: TimedService, claimed: Iterator[str]
+) -> None:
+    longer = difference(lambda: service.guess(next(claimed)), lambda: service.guess(NOBODY))
 
-    assert judged > 3 * unjudged
+    assert longer > LITTLE_SECONDS
 
 
-def test_at_the_store_a_granted_claim_takes_several_times_as_long(service: TimedService) -> None:
+def test_at_the_store_a_granted_claim_takes_longer_by_what_the_database_takes(service: TimedService) -> None:
     service.claim(OWNED)
 
-    granted, refused = medians(lambda: service.claim(next(fresh)), lambda: service.claim(OWNED))
+    longer = difference(lambda: service.claim(next(fresh)), lambda: service.claim(OWNED))
 
-    assert granted > 3 * refused
+    assert longer > LITTLE_SECONDS
 
 
 def test_over_http_a_judged_guess_takes_as_long_as_another(service: TimedService, claimed: Iterator[str]) -> None:
-    judged, unjudged = medians(lambda: service.activate(next(claimed)), lambda: service.activate(NOBODY))
+    longer = difference(lambda: service.activate(next(claimed)), lambda: service.activate(NOBODY), 10 * ROUNDS)
 
-    assert abs(judged - unjudged) < 0.6 * SLOW_SECONDS
+    assert abs(longer) < LITTLE_SECONDS
 
 
 def test_over_http_a_granted_claim_takes_as_long_as_another(service: TimedService) -> None:
     service.register(OWNED)
 
-    granted, refused = medians(lambda: service.register(next(fresh)), lambda: service.register(OWNED))
+    longer = difference(lambda: service.register(next(fresh)), lambda: service.register(OWNED), 10 * ROUNDS)
 
-    assert abs(granted - refused) < 0.6 * SLOW_SECONDS
+    assert abs(longer) < LITTLE_SECONDS

@@ -1,7 +1,5 @@
 """The OpenAPI document, against the API that publishes it."""
 
-from collections.abc import Iterator
-
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -13,16 +11,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from beefirst.laboratory.api_process import ApiProcess, start_api
-from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.laboratory.api_process import ApiProcess
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-
-
-@pytest.fixture(scope="module")
-def api() -> Iterator[ApiProcess]:
-    with ScratchDatabase() as database, start_api(database.url) as running:
-        yield running
 
 
 OPERATIONS = (
@@ -37,8 +28,8 @@ OPERATIONS = (
 
 
 @pytest.fixture(scope="module")
-def document(api: ApiProcess) -> dict[str, APIOperation]:
-    schema = schemathesis.openapi.from_url(f"{api.url}/openapi.json")
+def document(shared_api: ApiProcess) -> dict[str, APIOperation]:
+    schema = schemathesis.openapi.from_url(f"{shared_api.url}/openapi.json")
     operations = (result.ok() for result in schema.get_all_operations())
     return {f"{operation.method.upper()} {operation.path}": operation for operation in operations}
 

@@ -1,30 +1,52 @@
 """The sweeper, in real API processes on a real database."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
 
+from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.clock import let_pass
+from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.laboratory.testbed import PASSWORD, Testbed
 from beefirst.machine.waiting import wait_until
+from tests.support.http_client import fetch_row, register
+
+TTL = 3600
+OVERDUE, DONE = "beefirst_claims_overdue ", 'beefirst_sweeps_total{result="done"}'
 
 DUE = """
     INSERT INTO registrations (email, verification_code, password_hash, created_at)
-    SELECT n || '@example.com', '1234', 'a hash', now() - INTERVAL '1 hour' FROM generate_series(1, %(count)s) AS n
+    SELECT n || '@example.com', '1234', 'a hash', now() - INTERVAL '2 hours' FROM generate_series(1, %(count)s) AS n
 """
 
 
 @pytest.fixture(scope="module")
 def testbed() -> Iterator[Testbed]:
-    with Testbed(replicas=3, ttl_seconds=2, sweep_interval_seconds=0.2) as testbed:
+    with Testbed(replicas=3, ttl_seconds=TTL, sweep_interval_seconds=0.2) as testbed:
         yield testbed
+
+
+def figure(api: ApiProcess, name: str) -> float:
+    """Return one of an API's figures."""
+    return next(float(line.split()[-1]) for line in api.get("/metrics").text.splitlines() if line.startswith(name))
+
+
+def let_all_sweep(testbed: Testbed) -> None:
+    """Return when every replica has ended a round that began after this call."""
+    for api in testbed.apis:
+        rounds = figure(api, DONE)
+        wait_until(lambda api=api, rounds=rounds: figure(api, DONE) >= rounds + 2)
 
 
 def test_a_claim_past_its_time_loses_its_hash_within_seconds(testbed: Testbed) -> None:
     testbed.register("late@example.com")
+    let_all_sweep(testbed)
+    before = testbed.state("late@example.com")
+    testbed.let_pass("late@example.com", TTL)
 
     wait_until(lambda: testbed.state("late@example.com") == "EXPIRED")
 
+    assert before == "CLAIMED"
     assert testbed.rows("late@example.com")["password hash"].iloc[0] == "none"
 
 
@@ -34,7 +56,7 @@ def test_many_replicas_end_each_claim_once(testbed: Testbed) -> None:
 
     testbed.execute(DUE, count=350)
     wait_until(lambda: set(testbed.rows()["state"]) == {"EXPIRED"})
-    time.sleep(0.5)
+    let_all_sweep(testbed)
 
     assert sum(api.log().count(" expired ") for api in testbed.apis) - before == 350
 
@@ -52,7 +74,7 @@ def test_what_ended_a_day_ago_is_deleted_and_an_account_stays(testbed: Testbed) 
         )
 
     wait_until(lambda: len(testbed.rows()) == 2)
-    time.sleep(0.5)
+    let_all_sweep(testbed)
 
     assert sorted(testbed.rows()["email"]) == ["old2@example.com", "stays@example.com"]
 
@@ -64,21 +86,17 @@ def test_a_budget_that_nobody_touched_for_a_day_is_forgotten(testbed: Testbed) -
     wait_until(lambda: testbed.execute("SELECT count(*) FROM address_budgets") == [(0,)])
 
 
-def overdue(testbed: Testbed) -> float:
-    lines = testbed.apis[0].get("/metrics").text.splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith("beefirst_claims_overdue "))
-
-
 def test_the_metric_counts_a_claim_that_cannot_be_swept(testbed: Testbed) -> None:
     testbed.execute("DELETE FROM registrations WHERE state <> 'ACTIVE'")
-    wait_until(lambda: overdue(testbed) == 0)
-    with testbed.database.connect() as other:
-        testbed.register("locked@example.com")
-        with other.transaction():
-            other.execute("SELECT FROM registrations WHERE email = 'locked@example.com' FOR UPDATE")
-            wait_until(lambda: overdue(testbed) == 1)
+    wait_until(lambda: figure(testbed.apis[0], OVERDUE) == 0)
+    testbed.register("locked@example.com")
+    with testbed.database.connect() as other, other.transaction():
+        # A lock that keeps the sweeper away and still lets the claim grow older.
+        other.execute("SELECT FROM registrations WHERE email = 'locked@example.com' FOR KEY SHARE")
+        testbed.let_pass("locked@example.com", TTL)
+        wait_until(lambda: figure(testbed.apis[0], OVERDUE) == 1)
 
-    wait_until(lambda: overdue(testbed) == 0)
+    wait_until(lambda: figure(testbed.apis[0], OVERDUE) == 0)
 
 
 def test_sweeping_goes_on_after_the_database_was_away(testbed: Testbed) -> None:
@@ -91,3 +109,21 @@ def test_sweeping_goes_on_after_the_database_was_away(testbed: Testbed) -> None:
     testbed.execute(DUE, count=1)
 
     wait_until(lambda: set(testbed.rows("1@example.com")["state"]) == {"EXPIRED"})
+
+
+def test_with_no_sweeper_at_all_a_claim_frees_itself_by_the_clock(database: ScratchDatabase) -> None:
+    email = "ada@example.com"
+    with start_api(database.url, TTL_SECONDS=TTL, SWEEP_INTERVAL_SECONDS=3600) as api, database.connect() as connection:
+        register(api, email)
+        register(api, email)
+        first = fetch_row(database, email)
+        let_pass(connection, TTL)
+        nobody_swept = fetch_row(database, email)
+        register(api, email)
+        second = fetch_row(database, email)
+
+    assert nobody_swept == first
+    assert second.id == first.id
+    assert second.password_hash != first.password_hash
+    assert api.log().count("beefirst.registration: claimed") == 2
+    assert "expired" not in api.log()

@@ -7,7 +7,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from beefirst.database.pool import run_step
 from beefirst.database.registrations import RegistrationStore
-from beefirst.errors import DatabaseUnavailableError
+from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
 from beefirst.machine.ports import free_port
 from beefirst.registration.states import Claim, Judgement, State
 from tests.support.databases import store_on
@@ -58,3 +58,16 @@ def test_a_statement_that_takes_too_long_is_the_database_being_unavailable(store
 
     with pytest.raises(DatabaseUnavailableError, match="QueryCanceled"):
         store.run(use())
+
+
+def test_any_other_error_is_a_refusal_that_tells_no_value(store: StoreUnderTest) -> None:
+    async def use() -> None:
+        async with AsyncConnectionPool[Link](store.url, kwargs={"autocommit": True}, min_size=1) as pool:
+            await RegistrationStore(partial(run_step, pool), TTL, 3).claim("Ada@example.com", "secret hash", CODE)
+
+    with pytest.raises(DatabaseRefusedError, match="registrations_email_is_lower_case") as refusal:
+        store.run(use())
+
+    assert [secret for secret in ("example.com", "secret hash", CODE) if secret in str(refusal.value)] == []
+    assert refusal.value.__cause__ is None, "its traceback would show the row"
+    assert refusal.value.__suppress_context__, "its traceback would show the row"

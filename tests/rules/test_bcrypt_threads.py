@@ -42,9 +42,9 @@ def test_as_many_threads_hash_as_there_are_cores(passwords: BcryptPasswords) -> 
 def test_making_it_hashes_nothing() -> None:
     started = time.perf_counter()
 
-    BcryptPasswords(19).close()  # one hash of this cost takes over ten seconds
+    BcryptPasswords(20).close()  # one hash of this cost takes about a minute
 
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 10
 
 
 def test_the_seventy_second_byte_counts(passwords: BcryptPasswords) -> None:
