@@ -1,9 +1,9 @@
 """A testbed for experiments: a database, a mail server, and any number of replicas of the API that use them."""
 
-import time
-from contextlib import ExitStack, closing
-from types import TracebackType
-from typing import Any, Self
+import signal
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
 
 import httpx
 import pandas as pd
@@ -12,10 +12,11 @@ from psycopg import Connection
 from beefirst.errors import ProcessError
 from beefirst.laboratory.api_process import ApiProcess
 from beefirst.laboratory.catalog import query
-from beefirst.laboratory.cleanup import close_with
+from beefirst.laboratory.cleanup import Owned
 from beefirst.laboratory.clock import let_pass
 from beefirst.laboratory.mailbox import Mailbox
 from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.waiting import wait_for
 from beefirst.settings import Settings
 
 PASSWORD = "correct horse"  # noqa: S105
@@ -34,6 +35,8 @@ ROWS = """
      ORDER BY created_at
 """
 
+NO_ROW = {"state": "none", "attempts": 0, "password hash": "none", "claimed at": "", "activated at": ""}
+"""What is seen of an address that has none."""
 
 TIME_LEFT = """
     SELECT extract(epoch FROM created_at - clock_timestamp())::float8 + %(ttl_seconds)s
@@ -41,11 +44,17 @@ TIME_LEFT = """
      WHERE email = %(email)s AND state = 'CLAIMED'
 """
 
+ASKED_EVERY_SECONDS = 0.2
+"""How often somebody asks for an address that is not free."""
+
+NO_KEEPING = httpx.Limits(max_keepalive_connections=0)
+"""Every request has a connection of its own, as if each came from somebody else."""
+
 IN_TIME_SECONDS = 2
 """Less than this of a claim's life is too little for the next step."""
 
 
-class Testbed:
+class Testbed(Owned):
     """A database, a mail server and replicas of the API, gone with the `with` block, or when nothing refers to it.
 
     Args:
@@ -55,26 +64,34 @@ class Testbed:
     Attributes:
         ttl_seconds: how long a claim lives.
         max_attempts: how many guesses a claim allows.
-        mailbox: where all mail arrives.
+        database: of the replicas.
         apis: the replicas.
     """
 
     def __init__(self, replicas: int = 1, **settings: Any) -> None:
-        with ExitStack() as made:
-            self.database = made.enter_context(ScratchDatabase())
-            self.mailbox = made.enter_context(Mailbox())
-            settings = {"mail_url": self.mailbox.url, **settings}
-            self.ttl_seconds = int(settings.get("ttl_seconds", DEFAULTS["ttl_seconds"]))
-            self.max_attempts = int(settings.get("max_attempts", DEFAULTS["max_attempts"]))
-            self.apis = [made.enter_context(ApiProcess(self.database.url, **settings)) for _ in range(replicas)]
+        self.ttl_seconds = int(settings.get("ttl_seconds", DEFAULTS["ttl_seconds"]))
+        self.max_attempts = int(settings.get("max_attempts", DEFAULTS["max_attempts"]))
+        with self._making() as parts:
+            self.database = parts.enter_context(ScratchDatabase())
+            self._mailbox = parts.enter_context(Mailbox())
+            settings = {"mail_url": self._mailbox.url, **settings}
+            self.apis = [parts.enter_context(ApiProcess(self.database.url, **settings)) for _ in range(replicas)]
             for api in self.apis:
                 api.wait_until_ready()
-            self._connection = made.enter_context(closing(self.database.connect()))
-            self._close = close_with(self, made.pop_all().close)
+            parts.callback(_ask_to_end, tuple(self.apis))
+            self._client = parts.enter_context(httpx.Client(timeout=60, trust_env=False, limits=NO_KEEPING))
+            self._connection = parts.enter_context(closing(self.database.connect()))
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """Where all mail arrives."""
+        self._require_open()
+        return self._mailbox
 
     @property
     def urls(self) -> str:
         """The address of every replica, separated by spaces."""
+        self._require_open()
         return " ".join(api.url for api in self.apis)
 
     def register(self, email: str, password: str = PASSWORD, replica: int = 0) -> httpx.Response:
@@ -87,7 +104,7 @@ class Testbed:
         Raises:
             MailError: no code came.
         """
-        codes = self._codes(email)
+        codes = self.codes_mailed(email)
         self.register(email, password, replica)
         return self.mailbox.code_for(email, codes + 1)
 
@@ -97,11 +114,14 @@ class Testbed:
         Raises:
             MailError: it was not free within `seconds`.
         """
-        codes = self._codes(email)
-        deadline = time.monotonic() + seconds
-        while self._codes(email) == codes and time.monotonic() < deadline:
-            self.register(email, password)
-            time.sleep(0.2)
+        codes = self.codes_mailed(email)
+
+        def is_claimed() -> bool:
+            if self.codes_mailed(email) == codes:
+                self.register(email, password)
+            return self.codes_mailed(email) > codes
+
+        wait_for(is_claimed, seconds, ASKED_EVERY_SECONDS)
         return self.mailbox.code_for(email, codes + 1, 1)
 
     def code_in_time(self, email: str, code: str, password: str = PASSWORD) -> str:
@@ -118,7 +138,8 @@ class Testbed:
         print(f"More than {self.ttl_seconds} seconds have passed since {email} was claimed: it is claimed anew.")
         return self.claim_when_free(email, password)
 
-    def _codes(self, email: str) -> int:
+    def codes_mailed(self, email: str) -> int:
+        """Return how many codes have been mailed to an address so far."""
         return sum("code" in str(mail["Subject"]) for mail in self.mailbox.wait_for(email, 0))
 
     def running(self) -> pd.DataFrame:
@@ -136,7 +157,7 @@ class Testbed:
 
     def _post(self, replica: int, path: str, **content: Any) -> httpx.Response:
         self._require_open()
-        return httpx.post(self.apis[replica].url + path, timeout=60, trust_env=False, **content)
+        return self._client.post(self.apis[replica].url + path, **content)
 
     def lock(self, email: str, password: str, code: str) -> list[int]:
         """Guess wrong until no attempt is left, at all replicas in turns; return the statuses of the answers."""
@@ -154,10 +175,14 @@ class Testbed:
         """
         return query(self._open_connection, ROWS, email=email)
 
+    def row(self, email: str) -> pd.Series:
+        """Return the row of one registration without its secrets, or NO_ROW; arguments and columns as for `rows`."""
+        rows = self.rows(email)
+        return pd.Series({"email": email} | NO_ROW) if rows.empty else rows.iloc[0]
+
     def state(self, email: str) -> str:
         """Return the state of one registration; `none` where there is no row."""
-        states = self.rows(email)["state"]
-        return str(states.iloc[0]) if len(states) else "none"
+        return str(self.row(email)["state"])
 
     def _require_open(self) -> None:
         if self._connection.closed:
@@ -177,17 +202,11 @@ class Testbed:
         """Let time pass for one address, by moving all that the database remembers of it into the past."""
         let_pass(self._open_connection, seconds, email)
 
-    def close(self) -> None:
-        """End the replicas, the mail server and the database; doing so again does nothing."""
-        self._close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+def _ask_to_end(apis: Sequence[ApiProcess]) -> None:
+    """Let the processes end beside each other: whoever waits for one has not to begin with the next."""
+    for api in apis:
+        api.send_signal(signal.SIGTERM)
 
 
 def wrong(code: str) -> str:

@@ -49,7 +49,7 @@ def together(testbed: Testbed) -> Evidence:
     rows = []
     for what, password, tried, status, counted in attempts:
         answer = testbed.activate(email, password, tried)
-        seen = f"{answer.status_code}, {int(testbed.rows(email)['attempts'].iloc[0])} counted"
+        seen = f"{answer.status_code}, {testbed.row(email)['attempts']} counted"
         rows.append((what, seen, f"{status}, {counted} counted", testbed.state(email)))
     frame = pd.DataFrame(rows, columns=["attempt", "seen", "expected", "state"])
     holds = bool((frame["seen"] == frame["expected"]).all()) and list(frame["state"]) == ["CLAIMED"] * 4 + ["ACTIVE"]
@@ -103,10 +103,10 @@ def nothing_kept(**settings: Any) -> Evidence:
     Args:
         settings: of the service.
     """
-    with Testbed(ttl_seconds=4, sweep_interval_seconds=0.2, **settings) as testbed:
+    with Testbed(ttl_seconds=2, sweep_interval_seconds=0.2, **settings) as testbed:
+        testbed.claim("expired@example.com")
         code = testbed.claim("locked@example.com")
         testbed.lock("locked@example.com", PASSWORD, code)
-        testbed.claim("expired@example.com")
         wait_for(lambda: testbed.state("expired@example.com") == "EXPIRED", 30)
         rows = [
             (f"{state} rows, and hashes on them", f"{count} and {hashes}", "1 and 0")
