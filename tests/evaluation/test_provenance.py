@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from beefirst.evaluation.report.provenance import NO_CHECKOUT, gather_facts
+from beefirst.evaluation.report.provenance import NO_CHECKOUT, gather_provenance
 from beefirst.laboratory.scratch_database import ScratchDatabase
 
 
@@ -24,7 +24,7 @@ def test_where_git_knows_no_commit_the_report_says_why(
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
-    assert dict(gather_facts(database.url))["commit"] == commit
+    assert dict(gather_provenance(database.url))["commit"] == commit
 
 
 def test_without_git_the_report_says_so(
@@ -32,4 +32,4 @@ def test_without_git_the_report_says_so(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert dict(gather_facts(database.url))["commit"] == "not known: git is not installed"
+    assert dict(gather_provenance(database.url))["commit"] == "not known: git is not installed"

@@ -8,9 +8,9 @@ from beefirst.settings import Settings
 
 
 def test_possible_values_are_given_back_by_name() -> None:
-    play = choose(replicas=3, starts=5)
+    values = choose(replicas=3, starts=5)
 
-    assert (play.replicas, play.starts) == (3, 5)
+    assert (values.replicas, values.starts) == (3, 5)
 
 
 @pytest.mark.parametrize("value", [0, 4, 3601, -1, "60", "many", None, 60.0, True])

@@ -127,13 +127,13 @@ def test_it_keeps_its_records_apart_from_those_of_the_reader(report: Report) -> 
 
 
 def test_the_page_tells_machine_versions_commit_and_date(report: Report) -> None:
-    facts = {row.th.get_text(): row.td.get_text() for row in report.page.select("table.facts tr")}
+    provenance = {row.th.get_text(): row.td.get_text() for row in report.page.select("table.provenance tr")}
 
-    assert set(facts) == {"date", "commit", "machine", "system", "Python", "PostgreSQL", "packages"}
-    assert all(facts.values())
-    assert "cores" in facts["machine"]
-    assert facts["commit"].split()[0] in git("rev-parse", "HEAD") or "no git checkout" in facts["commit"]
-    assert facts["PostgreSQL"].startswith("1")
+    assert set(provenance) == {"date", "commit", "machine", "system", "Python", "PostgreSQL", "packages"}
+    assert all(provenance.values())
+    assert "cores" in provenance["machine"]
+    assert provenance["commit"].split()[0] in git("rev-parse", "HEAD") or "no git checkout" in provenance["commit"]
+    assert provenance["PostgreSQL"].startswith("1")
 
 
 def test_the_page_loads_nothing_and_its_links_stay_within_it(report: Report) -> None:

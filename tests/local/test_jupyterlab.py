@@ -36,7 +36,7 @@ DATABASE_URL = "postgresql://beefirst:a-password-that-no-log-may-show@localhost/
 SECONDS = 30
 
 
-class Seat:
+class JupyterLabProcess:
     """One JupyterLab, started with the environment of a user whose own Jupyter is broken."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
@@ -48,7 +48,7 @@ class Seat:
         self.url = f"http://localhost:{container_port if 'BEEFIRST_CONTAINER' in environment else self.port}"
         self.command = [sys.executable, "-c", PROGRAM, str(folder / "shipped"), str(container_port)]
 
-    def __enter__(self) -> "Seat":
+    def __enter__(self) -> "JupyterLabProcess":
         self.start()
         return self
 
@@ -113,22 +113,22 @@ def _files(folder: Path) -> Mapping[Path, bytes]:
 
 
 @pytest.fixture(scope="module")
-def seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
+def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLabProcess]:
     """JupyterLab outside a container, with a token that the tests know."""
-    with Seat(tmp_path_factory.mktemp("seat"), JUPYTER_TOKEN=TOKEN) as seat:
-        yield seat
+    with JupyterLabProcess(tmp_path_factory.mktemp("jupyterlab"), JUPYTER_TOKEN=TOKEN) as jupyterlab:
+        yield jupyterlab
 
 
 @pytest.fixture(scope="module")
-def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
+def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLabProcess]:
     """JupyterLab as in the image, published on loopback, one more host name allowed."""
     names = {"JUPYTER_HOSTNAMES": "desk.example, 192.0.2.7", "DATABASE_URL": DATABASE_URL}
-    with Seat(tmp_path_factory.mktemp("container"), BEEFIRST_CONTAINER="1", **names) as container:
+    with JupyterLabProcess(tmp_path_factory.mktemp("container"), BEEFIRST_CONTAINER="1", **names) as container:
         yield container
 
 
 @pytest.fixture(scope="module")
-def browser(container: Seat) -> Iterator[httpx.Client]:
+def browser(container: JupyterLabProcess) -> Iterator[httpx.Client]:
     """A client that has opened the page, and so may send what changes something."""
     with httpx.Client(base_url=container.url, trust_env=False, timeout=SECONDS) as browser:
         browser.get("/lab")
@@ -141,16 +141,16 @@ def kernel(browser: httpx.Client) -> str:
     return str(browser.post("/api/kernels").json()["id"])
 
 
-def _channel(seat: Seat, kernel: str, origin: str) -> ClientConnection:
-    url = f"{seat.url}/api/kernels/{kernel}/channels".replace("http", "ws")
+def _channel(jupyterlab: JupyterLabProcess, kernel: str, origin: str) -> ClientConnection:
+    url = f"{jupyterlab.url}/api/kernels/{kernel}/channels".replace("http", "ws")
     return connect(url, origin=origin, open_timeout=SECONDS, close_timeout=1, proxy=None)  # type: ignore[arg-type]
 
 
-def _evaluate(seat: Seat, kernel: str, expression: str) -> Any:
+def _evaluate(jupyterlab: JupyterLabProcess, kernel: str, expression: str) -> Any:
     header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "session": "test", "username": "test"}
     content = {"code": "", "silent": False, "user_expressions": {"it": f"__import__('json').dumps({expression})"}}
     message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
-    with _channel(seat, kernel, seat.url) as channel:
+    with _channel(jupyterlab, kernel, jupyterlab.url) as channel:
         channel.send(json.dumps(message))
         answer = json.loads(channel.recv(SECONDS))
         while answer["msg_type"] != "execute_reply":
@@ -159,67 +159,69 @@ def _evaluate(seat: Seat, kernel: str, expression: str) -> Any:
     return json.loads(text.strip("'"))
 
 
-def test_the_one_line_it_prints_is_a_link_that_lets_a_browser_in(seat: Seat) -> None:
-    link = seat.line.removeprefix("JupyterLab is at ").strip()
+def test_the_one_line_it_prints_is_a_link_that_lets_a_browser_in(jupyterlab: JupyterLabProcess) -> None:
+    link = jupyterlab.line.removeprefix("JupyterLab is at ").strip()
 
     with httpx.Client(trust_env=False, follow_redirects=True, timeout=SECONDS) as browser:
         page = browser.get(link)
 
-    assert link == f"http://localhost:{seat.port}/?token={TOKEN}"
+    assert link == f"http://localhost:{jupyterlab.port}/?token={TOKEN}"
     assert (page.status_code, page.url.path) == (200, "/lab/tree/00_start_here.ipynb")
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "localhost:8888"])
-def test_a_request_to_this_machine_is_answered(seat: Seat, host: str) -> None:
-    assert seat.get("/api", Host=host).status_code == 200
+def test_a_request_to_this_machine_is_answered(jupyterlab: JupyterLabProcess, host: str) -> None:
+    assert jupyterlab.get("/api", Host=host).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "192.0.2.7", "0.0.0.0", "localhost."])
 @pytest.mark.parametrize("path", ["/api", "/lab", "/login", "/static/favicons/favicon.ico", "/nowhere"])
-def test_a_request_under_a_foreign_host_name_gets_403(seat: Seat, host: str, path: str) -> None:
-    assert seat.get(path, Host=host).status_code == 403
+def test_a_request_under_a_foreign_host_name_gets_403(jupyterlab: JupyterLabProcess, host: str, path: str) -> None:
+    assert jupyterlab.get(path, Host=host).status_code == 403
 
 
 @pytest.mark.parametrize("host", ["desk.example", "desk.example:8888", "192.0.2.7", "localhost"])
-def test_jupyter_hostnames_adds_names_and_addresses(container: Seat, host: str) -> None:
+def test_jupyter_hostnames_adds_names_and_addresses(container: JupyterLabProcess, host: str) -> None:
     assert container.get("/api/contents", Host=host).status_code == 200
 
 
-def test_a_host_that_is_not_named_is_foreign_in_a_container_too(container: Seat) -> None:
+def test_a_host_that_is_not_named_is_foreign_in_a_container_too(container: JupyterLabProcess) -> None:
     answer = container.get("/api/contents", Host="evil.example")
 
     assert answer.status_code == 403
     assert "JUPYTER_HOSTNAMES" in answer.text
 
 
-def test_a_container_on_loopback_needs_no_token(container: Seat) -> None:
+def test_a_container_on_loopback_needs_no_token(container: JupyterLabProcess) -> None:
     assert container.line == f"JupyterLab is at http://localhost:{container.port}\n"
     assert container.get("/api/contents").status_code == 200
 
 
-def test_outside_a_container_contents_need_the_token_and_the_health_check_does_not(seat: Seat) -> None:
-    statuses = [seat.get("/api/contents").status_code, seat.get("/api").status_code]
+def test_outside_a_container_contents_need_the_token_and_the_health_check_does_not(
+    jupyterlab: JupyterLabProcess,
+) -> None:
+    statuses = [jupyterlab.get("/api/contents").status_code, jupyterlab.get("/api").status_code]
 
     assert statuses == [403, 200]
-    assert seat.get("/api/contents", Authorization=f"token {TOKEN}").status_code == 200
+    assert jupyterlab.get("/api/contents", Authorization=f"token {TOKEN}").status_code == 200
 
 
 def test_without_jupyter_token_each_start_draws_a_new_one(tmp_path: Path) -> None:
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()
-    with Seat(tmp_path / "first") as first, Seat(tmp_path / "second") as second:
-        tokens = [seat.line.strip().partition("?token=")[2] for seat in (first, second)]
+    with JupyterLabProcess(tmp_path / "first") as first, JupyterLabProcess(tmp_path / "second") as second:
+        tokens = [jupyterlab.line.strip().partition("?token=")[2] for jupyterlab in (first, second)]
 
         assert [len(token) for token in tokens] == [64, 64]
         assert tokens[0] != tokens[1]
 
 
 @pytest.mark.parametrize("path", ["/api/terminals", "/terminals/websocket/1", "/lsp/status"])
-def test_there_is_no_terminal_and_no_language_server(container: Seat, path: str) -> None:
+def test_there_is_no_terminal_and_no_language_server(container: JupyterLabProcess, path: str) -> None:
     assert container.get(path).status_code == 404
 
 
-def test_the_page_offers_no_terminal_no_news_and_no_extensions(container: Seat) -> None:
+def test_the_page_offers_no_terminal_no_news_and_no_extensions(container: JupyterLabProcess) -> None:
     page = container.get("/lab").text
     settings = json.loads(page.partition('type="application/json">')[2].partition("</script>")[0])
 
@@ -230,14 +232,14 @@ def test_the_page_offers_no_terminal_no_news_and_no_extensions(container: Seat) 
     assert "@jupyterlab/extensionmanager-extension" in settings["disabledExtensions"]
 
 
-def test_the_defaults_of_the_notebook_are_ours(container: Seat) -> None:
+def test_the_defaults_of_the_notebook_are_ours(container: JupyterLabProcess) -> None:
     schema = container.get("/lab/api/settings/@jupyterlab/notebook-extension:tracker").json()["schema"]
 
     assert schema["properties"]["windowingMode"]["default"] == "none"
     assert schema["properties"]["recordTiming"]["default"] is True
 
 
-def test_another_site_cannot_start_a_kernel_where_there_is_no_token(container: Seat) -> None:
+def test_another_site_cannot_start_a_kernel_where_there_is_no_token(container: JupyterLabProcess) -> None:
     before = container.get("/api/kernels").json()
 
     foreign = container.post("/api/kernels", Origin="http://evil.example", Referer="http://evil.example/")
@@ -247,19 +249,21 @@ def test_another_site_cannot_start_a_kernel_where_there_is_no_token(container: S
     assert container.get("/api/kernels").json() == before
 
 
-def test_a_websocket_from_another_origin_is_refused(container: Seat, kernel: str) -> None:
+def test_a_websocket_from_another_origin_is_refused(container: JupyterLabProcess, kernel: str) -> None:
     with pytest.raises(InvalidStatus, match="HTTP 403"):
         _channel(container, kernel, "http://evil.example")
 
 
-def test_the_kernel_is_the_python_of_this_environment_and_inherits_its_settings(container: Seat, kernel: str) -> None:
+def test_the_kernel_is_the_python_of_this_environment_and_inherits_its_settings(
+    container: JupyterLabProcess, kernel: str
+) -> None:
     prefix, url = _evaluate(container, kernel, "[__import__('sys').prefix, __import__('os').environ['DATABASE_URL']]")
 
     assert prefix == sys.prefix
     assert url == DATABASE_URL
 
 
-def test_a_kernel_keeps_out_of_the_home_of_its_user(container: Seat, kernel: str) -> None:
+def test_a_kernel_keeps_out_of_the_home_of_its_user(container: JupyterLabProcess, kernel: str) -> None:
     spoilt, profile, fonts = _evaluate(
         container,
         kernel,
@@ -271,7 +275,7 @@ def test_a_kernel_keeps_out_of_the_home_of_its_user(container: Seat, kernel: str
     assert fonts == str(container.data / "jupyter" / "matplotlib")
 
 
-def test_a_kernel_starts_without_a_word_in_the_log(container: Seat, kernel: str) -> None:
+def test_a_kernel_starts_without_a_word_in_the_log(container: JupyterLabProcess, kernel: str) -> None:
     _evaluate(container, kernel, "1")
 
     log = (container.folder / "stderr").read_text()
@@ -297,14 +301,16 @@ def test_a_kernel_goes_on_when_nobody_reads_what_it_complains_of() -> None:
     assert done.returncode == 0
 
 
-def test_the_only_kernel_on_offer_is_python3(seat: Seat) -> None:
-    answer = seat.get("/api/kernelspecs", Authorization=f"token {TOKEN}").json()
+def test_the_only_kernel_on_offer_is_python3(jupyterlab: JupyterLabProcess) -> None:
+    answer = jupyterlab.get("/api/kernelspecs", Authorization=f"token {TOKEN}").json()
 
     assert list(answer["kernelspecs"]) == ["python3"]
     assert answer["kernelspecs"]["python3"]["spec"]["display_name"] == "Python 3 (ipykernel)"
 
 
-def test_a_checkpoint_lies_outside_the_folder_of_the_notebooks(container: Seat, browser: httpx.Client) -> None:
+def test_a_checkpoint_lies_outside_the_folder_of_the_notebooks(
+    container: JupyterLabProcess, browser: httpx.Client
+) -> None:
     answer = browser.post("/api/contents/00_start_here.ipynb/checkpoints")
 
     assert answer.status_code == 201
@@ -320,15 +326,15 @@ def test_a_signal_ends_it_at_once_with_status_0_nothing_logged_and_nothing_left(
 ) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    seat = Seat(tmp_path, TMPDIR=str(temporary), DATABASE_URL=DATABASE_URL)
-    home = _files(seat.home)
+    jupyterlab = JupyterLabProcess(tmp_path, TMPDIR=str(temporary), DATABASE_URL=DATABASE_URL)
+    home = _files(jupyterlab.home)
 
-    seat.start()
-    status = seat.stop(number)
+    jupyterlab.start()
+    status = jupyterlab.stop(number)
 
-    assert (status, seat.output) == (0, seat.line)
+    assert (status, jupyterlab.output) == (0, jupyterlab.line)
     assert list(temporary.iterdir()) == []
-    assert _files(seat.home) == home
+    assert _files(jupyterlab.home) == home
 
 
 @pytest.mark.parametrize("where", [{}, {"BEEFIRST_CONTAINER": "1"}])
@@ -336,7 +342,7 @@ def test_a_signal_ends_it_at_once_with_status_0_nothing_logged_and_nothing_left(
 def test_another_address_than_loopback_without_a_token_is_refused_with_one_line(
     tmp_path: Path, address: str, where: dict[str, str]
 ) -> None:
-    status, output = Seat(tmp_path, BIND_ADDRESS=address, **where).refusal()
+    status, output = JupyterLabProcess(tmp_path, BIND_ADDRESS=address, **where).refusal()
 
     assert status == 1
     assert output == (
@@ -348,27 +354,27 @@ def test_another_address_than_loopback_without_a_token_is_refused_with_one_line(
 def test_another_address_than_loopback_with_a_token_is_served_under_localhost_and_refused_to_strangers(
     tmp_path: Path,
 ) -> None:
-    with Seat(tmp_path, BIND_ADDRESS="0.0.0.0", JUPYTER_TOKEN=TOKEN) as seat:
-        statuses = [seat.get("/api").status_code, seat.get("/api", Host="evil.example").status_code]
+    with JupyterLabProcess(tmp_path, BIND_ADDRESS="0.0.0.0", JUPYTER_TOKEN=TOKEN) as jupyterlab:
+        statuses = [jupyterlab.get("/api").status_code, jupyterlab.get("/api", Host="evil.example").status_code]
 
     assert statuses == [200, 403]
 
 
 def test_a_taken_port_is_refused_with_one_line(tmp_path: Path) -> None:
-    seat = Seat(tmp_path, JUPYTER_TOKEN=TOKEN)
-    with socket.create_server(("127.0.0.1", seat.port)):
-        status, output = seat.refusal()
+    jupyterlab = JupyterLabProcess(tmp_path, JUPYTER_TOKEN=TOKEN)
+    with socket.create_server(("127.0.0.1", jupyterlab.port)):
+        status, output = jupyterlab.refusal()
 
     assert status == 1
     assert output == (
-        f"Port {seat.port} is taken: stop the program that has it, or set NOTEBOOK_PORT to a free port.\n"
+        f"Port {jupyterlab.port} is taken: stop the program that has it, or set NOTEBOOK_PORT to a free port.\n"
     )
 
 
 def test_a_data_folder_that_cannot_be_used_is_refused_with_one_line(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file in the place of the folder")
 
-    status, output = Seat(tmp_path).refusal()
+    status, output = JupyterLabProcess(tmp_path).refusal()
 
     assert status == 1
     assert output.startswith(f"Cannot use {tmp_path}/data")

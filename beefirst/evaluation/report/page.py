@@ -34,18 +34,18 @@ class Section:
         return str(self.run.executed.cells[0].source).splitlines()[0].lstrip("# ")
 
 
-def render(sections: Sequence[Section], facts: Sequence[tuple[str, str]]) -> str:
+def render(sections: Sequence[Section], provenance: Sequence[tuple[str, str]]) -> str:
     """Return the page.
 
     Args:
         sections: in the order of the page.
-        facts: what the report was made on.
+        provenance: what the report was made on.
     """
     environment = Environment(loader=PackageLoader("beefirst.evaluation.report"), autoescape=True, trim_blocks=True)
     records = [section.run.record for section in sections]
     return environment.get_template("report.html").render(
         verdict=banner(*_overall(records)),
-        facts=facts,
+        provenance=provenance,
         summary=_fit_in(table(_summary(sections))._repr_html_()),
         sections=[_content(section) for section in sections],
         highlighting=HtmlFormatter(style="default").get_style_defs(".highlight"),

@@ -17,7 +17,7 @@ PACKAGES = ("fastapi", "uvicorn", "psycopg", "pydantic-settings", "bcrypt", "jup
 NO_CHECKOUT = "not known: this is no git checkout"
 
 
-def gather_facts(database_url: str) -> list[tuple[str, str]]:
+def gather_provenance(database_url: str) -> list[tuple[str, str]]:
     """Return what was used and when, as pairs of a name and a value.
 
     Args:

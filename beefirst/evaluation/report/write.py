@@ -15,7 +15,7 @@ from beefirst.evaluation.notebook_list import find_notebooks
 from beefirst.evaluation.report.junit import junit_xml
 from beefirst.evaluation.report.page import Section, render
 from beefirst.evaluation.report.pdf import print_pdf
-from beefirst.evaluation.report.provenance import gather_facts
+from beefirst.evaluation.report.provenance import gather_provenance
 from beefirst.evaluation.report.runner import run_notebook
 from beefirst.laboratory.scratch_database import configured_url
 from beefirst.machine.folders import NOTEBOOKS, replace_file
@@ -44,7 +44,7 @@ def write_report(folder: Path, notebooks: Path = NOTEBOOKS) -> None:
         _refuse_foreign(folder)
     with ExitStack() as resources:
         url = configured_url() or resources.enter_context(EmbeddedServer.start_ephemeral()).url
-        facts = gather_facts(url)
+        provenance = gather_provenance(url)
         with _explain_unwritable_output():  # not before all is there that a report takes: the old one is lost by it
             _begin(folder)
         records = resources.enter_context(TemporaryDirectory(prefix="beefirst-report-", ignore_cleanup_errors=True))
@@ -53,7 +53,7 @@ def write_report(folder: Path, notebooks: Path = NOTEBOOKS) -> None:
         for section in sections:
             nbformat.write(section.run.executed, folder / "notebooks" / section.path.name)
         (folder / "junit.xml").write_bytes(junit_xml([section.run.record for section in sections]))
-        (folder / "report.html").write_text(render(sections, facts))
+        (folder / "report.html").write_text(render(sections, provenance))
     print(f"\n{folder / 'report.html'}\n{folder / 'junit.xml'}\n{print_pdf(folder)}", flush=True)
     failed = [section.path.stem for section in sections if not section.run.record.holds]
     if failed:
