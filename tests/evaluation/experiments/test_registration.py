@@ -98,6 +98,7 @@ def test_a_claim_that_does_not_end_is_a_failure(odd: Testbed) -> None:
     odd.ttl_seconds, odd.max_attempts = 0, 2
 
     fails(registration.unproven_claim_expires(WatchedAddress(odd, BOB), 0.5), "CLAIMED")
+    fails(registration.unproven_claim_expires(WatchedAddress(odd, "no address"), 0.5), "none, 0, none")
     fails(registration.guessed_claim_is_locked(WatchedAddress(odd, "carol@example.com")), "state, CLAIMED, LOCKED")
 
 

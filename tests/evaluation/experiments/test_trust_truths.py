@@ -123,7 +123,7 @@ def test_as_many_guesses_are_judged_as_a_claim_allows(sound: Testbed, careless: 
 
 def test_the_guesses_of_a_day_are_few(sound: Testbed, careless: Testbed) -> None:
     assert guesses.guesses_in_a_day(sound).holds
-    fails(guesses.guesses_in_a_day(careless), "0, yes, 3, claimed, 0")
+    fails(guesses.guesses_in_a_day(careless, limit=9), "9 guesses in 24 hours", "0, yes, 3, claimed, 0")
 
 
 def test_an_address_has_one_spelling(sound: Testbed, careless: Testbed) -> None:
@@ -173,7 +173,9 @@ def test_a_testbed_that_was_closed_is_the_reason_in_one_sentence() -> None:
     with Testbed() as testbed:
         pass
 
-    evidence = proofs.together(testbed)
+    judged = [proofs.together(testbed), claims.unique_claim(testbed, 2), changes.fresh_start(testbed)]
 
-    assert not evidence.holds
-    assert evidence.summary == "This testbed is closed: run the cell that set it up again, and go on from there."
+    assert [evidence.holds for evidence in judged] == [False] * 3
+    assert {evidence.summary for evidence in judged} == {
+        "This testbed is closed: run the cell that set it up again, and go on from there."
+    }

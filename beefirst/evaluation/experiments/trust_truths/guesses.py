@@ -38,33 +38,42 @@ def guesses_at_once(testbed: Testbed, count: int = 100) -> Evidence:
 
 
 @experiment
-def guesses_in_a_day(testbed: Testbed) -> Evidence:
+def guesses_in_a_day(testbed: Testbed, limit: int = GUESSES_A_DAY) -> Evidence:
     """Lock, claim anew and guess on, for as many rounds as the address's budgets allow in 24 hours.
 
     Every statement is real; only the waiting is not: what the database remembers of the address is moved into the
     past by exactly as long as it makes the attacker wait.
+
+    Args:
+        testbed: where the address is.
+        limit: how many guesses are too many, so that the attacker need not go on.
     """
     email, clock, guesses, rows = "besieged@example.com", 0.0, 0, list[tuple[object, ...]]()
-    while clock < DAY and guesses < GUESSES_A_DAY:  # past that nothing can hold any more
-        if not _claim_blindly(testbed, email):
-            wait = WITHOUT_MAIL_SECONDS
-            rows.append((clock / 3600, "no: the day's mails are spent", guesses, "", round(wait / 60)))
-        else:
-            raw_http.send_at_once(
-                testbed.urls,
-                [raw_http.activating(email, PASSWORD, _wrong_guess(testbed, email))] * testbed.max_attempts,
-            )
-            guesses += testbed.max_attempts
-            during = "claimed" if _claim_blindly(testbed, email) else "refused"
-            wait = _seconds_of_cool_down(testbed, email)
-            rows.append((clock / 3600, "yes", guesses, during, round(wait / 60)))
+    while clock < DAY and guesses < limit:  # past that nothing can hold any more
+        claimed, guessed, during, wait = _besiege(testbed, email)
+        guesses += guessed
+        rows.append((clock / 3600, claimed, guesses, during, round(wait / 60)))
         clock += wait
         testbed.let_pass(email, wait)
     frame = pd.DataFrame(rows, columns=["hours", "claimed", "guesses", "a claim at once after", "minutes to wait"])
     refused = set(frame["a claim at once after"]) <= {"refused", ""}
     summary = f"{guesses} guesses in 24 hours: a chance of {guesses / 10_000:.1%}, where under 1 % is asked for"
-    picture = charts.guesses_in_a_day(frame, GUESSES_A_DAY)
-    return Evidence(0 < guesses < GUESSES_A_DAY and refused, summary, frame, picture)
+    picture = charts.guesses_in_a_day(frame, limit)
+    return Evidence(0 < guesses < limit and refused, summary, frame, picture)
+
+
+def _besiege(testbed: Testbed, email: str) -> tuple[str, int, str, float]:
+    """Claim an address and guess until the claim is locked.
+
+    Returns:
+        Whether it could be claimed; the guesses; whether it could be claimed at once after; the seconds to wait then.
+    """
+    if not _claim_blindly(testbed, email):
+        return "no: the day's mails are spent", 0, "", WITHOUT_MAIL_SECONDS
+    guess = raw_http.activating(email, PASSWORD, _wrong_guess(testbed, email))
+    raw_http.send_at_once(testbed.urls, [guess] * testbed.max_attempts)
+    during = "claimed" if _claim_blindly(testbed, email) else "refused"
+    return "yes", testbed.max_attempts, during, _seconds_of_cool_down(testbed, email)
 
 
 def _claim_blindly(testbed: Testbed, email: str) -> bool:
