@@ -171,7 +171,7 @@ def _denied(service: dict[str, Any]) -> tuple[str, ...]:
         ", ".join(service.get("cap_drop", ())),
         ", ".join(service.get("cap_add", ())) or "none",
         "yes" if "no-new-privileges:true" in service.get("security_opt", ()) else "no",
-        service.get("mem_limit", "no"),
+        service.get("mem_limit") or "no",
     )
 
 
@@ -181,7 +181,7 @@ def excessive_rights(name: str, service: dict[str, Any]) -> list[str]:
         "a writable root": not service.get("read_only"),
         "capabilities by default": service.get("cap_drop") != ["ALL"],
         "new privileges": "no-new-privileges:true" not in service.get("security_opt", ()),
-        "memory without end": "mem_limit" not in service,
+        "memory without end": not service.get("mem_limit"),
         "privileged": bool(service.get("privileged")),
         "the user root": str(service.get("user", "")).partition(":")[0] in ("root", "0"),
         "Docker's socket": "docker.sock" in str(service.get("volumes", "")),

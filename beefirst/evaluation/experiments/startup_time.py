@@ -57,17 +57,18 @@ class Start:
 
 
 @measurement
-def measure_start(database: ScratchDatabase) -> Start:
+def measure_start(database: ScratchDatabase, code: Path | None = None) -> Start:
     """Start an API as a new process, and end it again.
 
     Args:
         database: an empty one is migrated by the start.
+        code: as for ApiProcess.
     """
-    return _start_once(database)
+    return _start_once(database, code)
 
 
-def _start_once(database: ScratchDatabase) -> Start:
-    with start_api(database.url) as api:
+def _start_once(database: ScratchDatabase, code: Path | None = None) -> Start:
+    with start_api(database.url, code=code) as api:
         return Start(api.startup(), api.seconds_until_ready)
 
 
