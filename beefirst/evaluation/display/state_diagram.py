@@ -1,6 +1,7 @@
 """The states of a registration as a diagram, with the path that one has taken."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,14 +28,10 @@ def state_machine(path: Sequence[str]) -> Chart:
     """Draw the states of a registration, with the path that one has taken in colour.
 
     Args:
-        path: the states in the order in which they were seen; empty for the machine alone.
+        path: the states in the order in which they were seen; empty for the machine alone. A step that no rule
+            allows has no arrow, and is named in the finding.
     """
-    states = [State(state) for state in path]
-    taken = set(zip([None, *states], states, strict=False))
-    unheard_of = {step for step in taken if step[0] and step[1] not in TRANSITIONS[step[0]]}
-    if unheard_of:
-        raise ValueError(f"no rule allows {unheard_of}")
-    finding = f"The path taken: {' → '.join(states)}" if states else "Whatever is not proven can be claimed again"
+    taken, finding = set(zip([None, *path], path, strict=False)), _describe(path)
     figure = Figure(figsize=(9.5, 3.5))
     axes = figure.add_subplot()
     axes.set_title(finding, loc="left", fontsize=12, fontweight="bold", pad=12)
@@ -42,14 +39,23 @@ def state_machine(path: Sequence[str]) -> Chart:
     axes.set_xlim(-1.9, 3.7)
     axes.set_ylim(-1.8, 0.75)
     for (begin, end), cause in CAUSES.items():
-        _arrow(axes, begin, end, cause, INK if not states else BLUE if (begin, end) in taken else PALE)
+        _arrow(axes, begin, end, cause, INK if not path else BLUE if (begin, end) in taken else PALE)
     for state, (x, y) in PLACES.items():
-        colour = STATE_COLOURS[state] if not states else BLUE if state in states else GREY
+        colour = STATE_COLOURS[state] if not path else BLUE if state in path else GREY
         box = {"boxstyle": "round,pad=0.6", "facecolor": "white", "edgecolor": colour, "linewidth": 2.2}
         axes.text(
             x, y, state, ha="center", va="center", fontsize=11, fontweight="bold", color=colour, bbox=box, zorder=4
         )
     return Chart(figure, finding)
+
+
+def _describe(path: Sequence[str]) -> str:
+    if not path:
+        return "Whatever is not proven can be claimed again"
+    allowed = {(begin, end) for begin, ends in TRANSITIONS.items() for end in ends}
+    unheard_of = [" → ".join(step) for step in pairwise(path) if step not in allowed]
+    way = f"The path taken: {' → '.join(path)}"
+    return f"No rule allows {', '.join(unheard_of)}. {way}" if unheard_of else way
 
 
 STATE_COLOURS = {State.CLAIMED: BLUE, State.ACTIVE: GREEN, State.EXPIRED: GREY, State.LOCKED: RED}
