@@ -1,4 +1,8 @@
-"""What the service writes to standard output: one line an event, as text or as JSON."""
+"""What the service writes to standard output: one line an event, as text or as JSON.
+
+The events are claimed, activated, expired, locked and refused, each with its request's id and no address. Successful
+probes leave none.
+"""
 
 import logging
 import logging.config

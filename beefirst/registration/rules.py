@@ -73,7 +73,8 @@ class Registration:
     async def deliver(self, registered: Registered) -> bool:
         """Send the mail that follows a registration, and tell whether one was sent.
 
-        A claim whose code cannot be delivered is released, so that the address is free to try again.
+        A claim whose code cannot be delivered is released, so that the address is free to try again. The owner of a
+        taken address gets a notice, once per claim, or once a day for an active account.
 
         Raises:
             MailError: it could not be delivered; the claim is released and the mail not counted.
