@@ -1,6 +1,6 @@
 """Whether the database can be used for requests, asked once for however many probes.
 
-A database that goes away turns /health/ready to 503 within 2 seconds, and back to 200 by itself; /health/live stays 200.
+A database that goes away turns /health/ready to 503 within 2 seconds, and back to 200 by itself; /health/live stays.
 """
 
 import asyncio

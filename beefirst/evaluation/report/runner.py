@@ -25,8 +25,8 @@ from beefirst.evaluation.records import NOT_FINISHED, Check, Record, load_record
 from beefirst.evaluation.run_context import RunContext, kernel_arguments
 from beefirst.evaluation.verdict import NOT_RUN, conclude_from
 
-CELL_SECONDS = 300
-"""How long one cell may take."""
+CELL_SECONDS = 1200
+"""How long one cell may take: that of notebook 00 runs all others, also on a machine that is busy."""
 
 START_SECONDS = 60
 """How long a kernel may take to start."""
