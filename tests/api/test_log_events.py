@@ -1,14 +1,11 @@
 """What the log tells of registrations, whose request it names, and what it never holds."""
 
-import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from beefirst.laboratory.api_process import ApiProcess, start_api
-from beefirst.laboratory.clock import let_pass
 from beefirst.laboratory.mailbox import Mailbox
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.waiting import wait_until
@@ -175,25 +172,6 @@ def test_of_what_the_demo_logs_only_its_mail_holds_address_and_code(database: Sc
     assert others
     assert email not in "\n".join(others)
     assert f"code is {code}" not in "\n".join(others)
-
-
-def test_as_json_every_line_is_an_object_and_an_expiry_belongs_to_no_request(database: ScratchDatabase) -> None:
-    email = "json@example.com"
-    settings = {"LOG_FORMAT": "json", "TTL_SECONDS": 60, "SWEEP_INTERVAL_SECONDS": 0.2}
-    with start_api(database.url, **settings) as api, database.connect() as connection:
-        request = register(api, email).headers["X-Request-ID"]
-        let_pass(connection, 60, email)
-        wait_until(lambda: '"expired"' in api.log())
-    events: list[dict[str, Any]] = [json.loads(line) for line in api.log().splitlines()]
-    row = str(fetch_row(database, email).id)
-    own = [event for event in events if event.get("registration") == row]
-
-    assert [(event["message"], event["logger"]) for event in own] == [
-        ("claimed", "beefirst.registration"),
-        ("expired", "beefirst.sweeper"),
-    ]
-    assert [event.get("request") for event in own] == [request, None]
-    assert all({"timestamp", "level", "logger", "message"} <= event.keys() for event in events)
 
 
 def test_mail_that_fails_while_the_database_is_away_is_told_in_lines_and_not_in_a_traceback() -> None:

@@ -178,11 +178,22 @@ def test_events_are_logged_with_the_requests_id_and_without_secrets(testbed: Tes
     assert not [secret for secret in (email, password, password_hash) if secret in testbed.apis[0].log()]
 
 
-def test_what_uvicorn_logs_is_json_too(testbed: Testbed) -> None:
-    testbed.apis[0].get("/nowhere")
-    events = [json.loads(line) for line in testbed.apis[0].log().splitlines()]
+def test_as_json_every_line_is_an_object_and_an_expiry_belongs_to_no_request(testbed: Testbed) -> None:
+    email, api = "json@example.com", testbed.apis[0]
+    api.get("/nowhere")
+    request = testbed.register(email).headers["X-Request-ID"]
+    testbed.let_pass(email, 3600)
+    ((number,),) = testbed.execute("SELECT id::text FROM registrations WHERE email = %(email)s", email=email)
+    wait_until(lambda: f'"expired", "registration": "{number}"' in api.log())
+    events: list[dict[str, Any]] = [json.loads(line) for line in api.log().splitlines()]
+    own = [event for event in events if event.get("registration") == number]
 
-    assert {"timestamp", "level", "logger", "message"} <= events[0].keys()
+    assert [(event["message"], event["logger"]) for event in own] == [
+        ("claimed", "beefirst.registration"),
+        ("expired", "beefirst.sweeper"),
+    ]
+    assert [event.get("request") for event in own] == [request, None]
+    assert all({"timestamp", "level", "logger", "message"} <= event.keys() for event in events)
     assert any("/nowhere" in event["message"] for event in events)
 
 

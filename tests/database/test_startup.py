@@ -1,0 +1,94 @@
+"""Getting to a database: what is waited for in vain, and what no waiting cures."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from beefirst.database.startup import MINIMUM_SERVER_VERSION, prepare_database
+from beefirst.errors import BeefirstError, DatabaseRefusedError, DatabaseUnavailableError
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.ports import free_port
+from beefirst.machine.stopwatch import StartupTimeline
+from beefirst.settings import Settings
+from tests.conftest import SECRET, change_url
+from tests.support.databases import SHIPPED
+
+
+def refuse(url: str, kind: type[BeefirstError] = DatabaseRefusedError) -> str:
+    """Prepare a database that must be refused, and return the one line that says why."""
+    settings = Settings.load(database_url=url, startup_timeout_seconds=1)
+    with pytest.raises(kind) as refusal:
+        asyncio.run(prepare_database(settings, SHIPPED, StartupTimeline()))
+
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+def test_a_database_that_never_starts_is_given_up_with_one_line() -> None:
+    url = f"postgresql://beefirst:{SECRET}@127.0.0.1:{free_port()}/beefirst"
+
+    line = refuse(url, DatabaseUnavailableError)
+
+    assert "within 1 s (Connection refused): start it, or set DATABASE_URL" in line
+    assert SECRET not in line
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"password": SECRET}, "password authentication failed for user"),
+        ({"user": "nobody_here"}, "password authentication failed for user"),
+        ({"name": "no_such_database"}, 'database "no_such_database" does not exist'),
+    ],
+)
+def test_what_waiting_cannot_cure_stops_the_start_at_once(
+    database: ScratchDatabase, change: dict[str, str], reason: str
+) -> None:
+    line = refuse(change_url(database.url, **change))
+
+    assert reason in line
+    assert line.endswith("Set DATABASE_URL to what it accepts.")
+    assert SECRET not in line
+
+
+def test_a_role_without_the_right_to_create_stops_the_start_at_once(database: ScratchDatabase, role: str) -> None:
+    line = refuse(change_url(database.url, user=role, password=SECRET))
+
+    assert f"GRANT CREATE ON SCHEMA public TO {role}" in line
+
+
+@pytest.fixture
+def old_server() -> Iterator[str]:
+    """Speaks just enough of PostgreSQL's protocol to let a client in and to say that it is version 13."""
+
+    def serve() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            with client:
+                client.recv(8)  # asks for encryption
+                client.sendall(b"N")
+                client.recv(1024)  # asks to be let in
+                version = b"server_version\0" + b"13.23\0"
+                client.sendall(b"R\0\0\0\x08\0\0\0\0" + b"S" + (4 + len(version)).to_bytes(4, "big") + version)
+                client.sendall(b"K\0\0\0\x0c\0\0\0\x01\0\0\0\x01" + b"Z\0\0\0\x05I")
+                client.recv(1024)  # until the client leaves
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"postgresql://beefirst:{SECRET}@127.0.0.1:{listener.getsockname()[1]}/beefirst"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_server_that_is_too_old_stops_the_start_at_once(old_server: str) -> None:
+    line = refuse(old_server)
+
+    needed = MINIMUM_SERVER_VERSION // 10000
+    assert f"The database runs PostgreSQL 13, and beefirst needs {needed} or newer" in line
