@@ -17,11 +17,43 @@ from beefirst.laboratory.scratch_database import ScratchDatabase
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+    from xdist.scheduler import LoadFileScheduling
 
     from tests.support.up_process import Up
 
 SECRET = "correct-horse-battery"
 """A password that the tests can search for."""
+
+LONGEST_FIRST = (
+    "tests/compose/",
+    "tests/browser/",
+    "tests/evaluation/test_report_of_all.py",
+    "notebooks/00",
+    "notebooks/07",
+)
+"""What takes long, in the order in which it begins, for at the end everybody waits for it.
+
+A folder among these stays on one worker, as any file does: what its tests share is made once.
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what takes long begin first."""
+    items.sort(key=lambda item: [not item.nodeid.startswith(beginning) for beginning in LONGEST_FIRST])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> "LoadFileScheduling":
+    """Let a file stay on one worker, and so the folders of LONGEST_FIRST."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFileOrFolder(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            folder = "/".join([*nodeid.split("/")[:2], ""])
+            return folder if folder in LONGEST_FIRST else str(super()._split_scope(nodeid))
+
+    return ByFileOrFolder(config, log)
+
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

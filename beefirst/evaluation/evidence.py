@@ -49,7 +49,6 @@ class Evidence:
     command: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "holds", bool(self.holds))  # what cannot be judged crashes in its experiment
         if not self.holds and not self.command and not self.rows.empty:
             object.__setattr__(self, "summary", f"not as promised ({self.summary}): {self._unexpected_lines()}")
 

@@ -29,6 +29,7 @@ from beefirst.evaluation.experiments import start_here
 verdict.show("A.1", start_here.every_notebook_holds())"""
 GOOD = f"""{begin("01_good", "A.1", "A.2 <too>")}
 from beefirst.evaluation.display import state_diagram
+open("runs.txt", "a").write("run ")
 verdict.show("A.1", Evidence(True, "seen & noted"))
 verdict.show("A.2 <too>", not_shown_here("docker compose up"))
 state_diagram.state_machine([])"""
@@ -39,8 +40,9 @@ NOTEBOOKS = {"00_start_here": FIRST, "01_good": GOOD, "02_bad": BAD}
 
 
 class Report(NamedTuple):
-    """A report that was made: where it lies, the reader's records, what was printed, and the page."""
+    """A report that was made: of what, where it lies, the reader's records, what was printed, and the page."""
 
+    notebooks: Path
     folder: Path
     records: Path
     said: str
@@ -70,7 +72,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Report:
     ):
         write.write_report(folder, notebooks)
     page = BeautifulSoup((folder / "report.html").read_text(), "html.parser")
-    return Report(folder, data / "verdicts", said.getvalue(), page)
+    return Report(notebooks, folder, data / "verdicts", said.getvalue(), page)
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +121,7 @@ def test_the_first_notebook_counts_what_this_report_found_in_all_others(report: 
 
     assert "FAIL A.1 1 of 2 hold (1 of their checks cannot be shown here), in" in text
     assert "02_bad: It stopped: RuntimeError: the machine stopped." in text
+    assert (report.notebooks / "runs.txt").read_text() == "run "
 
 
 def test_it_keeps_its_records_apart_from_those_of_the_reader(report: Report) -> None:
