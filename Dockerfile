@@ -22,8 +22,8 @@ FROM python:3.11-slim AS code
 WORKDIR /app
 COPY beefirst beefirst
 COPY migrations migrations
-# What the evaluation calls is no part of the service; the checkout's umask must not lock the service's user out.
-RUN rm -rf beefirst/evaluation beefirst/laboratory beefirst/jupyter \
+# What serves the evaluation is no part of the service; the checkout's umask must not lock the service's user out.
+RUN rm -rf beefirst/embedded_postgres beefirst/evaluation beefirst/jupyter beefirst/laboratory beefirst/up.py \
  && chmod -R a+rX . \
  && python -m compileall -q --invalidation-mode unchecked-hash beefirst
 

@@ -14,6 +14,10 @@ from beefirst.settings import DeploymentSettings, Settings
 
 EPILOG = "Settings come from the environment and from .env in the current folder; the README lists them."
 
+LEFT_OUT_OF_THE_API_IMAGE = tuple(
+    f"beefirst.{room}" for room in ("embedded_postgres", "evaluation", "jupyter", "laboratory", "up")
+)
+
 THE_API_ALONE = (
     "This image holds the API alone. JupyterLab runs in the service notebook, and there is the place for the report: "
     "`docker compose exec notebook python -m beefirst report`."
@@ -39,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"beefirst: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        if error.name not in ("beefirst.evaluation", "beefirst.jupyter", "beefirst.laboratory"):
+        if error.name not in LEFT_OUT_OF_THE_API_IMAGE:
             raise
         print(f"beefirst: {THE_API_ALONE}", file=sys.stderr)
         return 1

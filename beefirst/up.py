@@ -1,5 +1,6 @@
 """`python -m beefirst up`: PostgreSQL, the API and JupyterLab on one machine, without Docker."""
 
+import math
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from beefirst.jupyter.serve import choose_token, link
 from beefirst.machine.folders import data_folder
 from beefirst.machine.ports import refuse_taken_port
 from beefirst.machine.processes import ServerProcess, stop_signals
+from beefirst.machine.waiting import wait_for
 from beefirst.settings import DeploymentSettings, Settings
 from beefirst.urls import DatabaseUrl
 
@@ -49,14 +51,14 @@ def run(*, ephemeral: bool) -> None:
         try:
             _refuse_equal_ports(deployment, ["api_port", "notebook_port"] + ["db_port"] * (not named))
             _refuse_taken_ports(deployment)
-            server = None if named else _start_server(deployment, ephemeral)
-            if server:
-                running.callback(server.stop)
-            url = DatabaseUrl(server.url) if server else settings.database_url
+            postgres = None if named else _start_postgres(deployment, ephemeral)
+            if postgres:
+                running.callback(postgres.stop)
+            url = DatabaseUrl(postgres.url) if postgres else settings.database_url
             servers = _start_servers(running, deployment, url, token)
             _wait_until_ready(servers)
-            print(_table(deployment, url, server, token, time.monotonic() - started), flush=True)
-            _watch(servers, server)
+            print(_table(deployment, url, postgres, token, time.monotonic() - started), flush=True)
+            _watch(servers, postgres)
         except _StopRequestedError:
             print("\nStopping JupyterLab, the API and PostgreSQL.", flush=True)
         finally:
@@ -91,7 +93,7 @@ def _refuse_taken_ports(deployment: DeploymentSettings) -> None:
     refuse_taken_port(deployment.bind_address, deployment.notebook_port, "NOTEBOOK_PORT")
 
 
-def _start_server(deployment: DeploymentSettings, ephemeral: bool) -> EmbeddedServer:
+def _start_postgres(deployment: DeploymentSettings, ephemeral: bool) -> EmbeddedServer:
     return (
         EmbeddedServer.start_ephemeral(deployment.db_port)
         if ephemeral
@@ -123,24 +125,24 @@ def _start_servers(
         ServerProcess("JupyterLab", ["notebooks"], environment, probe, Path.cwd(), errors_only=True),
         ServerProcess("The API", ["api"], environment, f"{api_url}/health/ready", Path.cwd()),
     ]
-    for service in servers:
-        running.callback(service.stop)
+    for server in servers:
+        running.callback(server.stop)
     return servers
 
 
 def _wait_until_ready(servers: list[ServerProcess]) -> None:
-    for service in servers:
-        service.wait_until_ready(READY_SECONDS)
+    for server in servers:
+        server.wait_until_ready(READY_SECONDS)
 
 
 def _table(
-    deployment: DeploymentSettings, url: DatabaseUrl, server: EmbeddedServer | None, token: str, seconds: float
+    deployment: DeploymentSettings, url: DatabaseUrl, postgres: EmbeddedServer | None, token: str, seconds: float
 ) -> str:
     rows = [
         ("PostgreSQL", str(url)),
         *(
-            [("  look inside", f"{shutil.which('psql') or server.psql} {url}  (the README names the password)")]
-            if server
+            [("  look inside", f"{shutil.which('psql') or postgres.psql} {url}  (the README names the password)")]
+            if postgres
             else []
         ),
         ("API", f"{deployment.browser_url(deployment.api_port)}/docs"),
@@ -153,10 +155,12 @@ def _table(
     )
 
 
-def _watch(servers: list[ServerProcess], server: EmbeddedServer | None) -> NoReturn:
-    while True:
-        for service in servers:
-            service.check_alive()
-        if server and server.process.poll() is not None:
-            raise ProcessError(f"PostgreSQL ended by itself; its log is {server.log}.")
-        time.sleep(0.2)
+def _watch(servers: list[ServerProcess], postgres: EmbeddedServer | None) -> None:
+    wait_for(lambda: _check_alive(servers, postgres), math.inf, pause=0.2)
+
+
+def _check_alive(servers: list[ServerProcess], postgres: EmbeddedServer | None) -> None:
+    for server in servers:
+        server.check_alive()
+    if postgres and postgres.process.poll() is not None:
+        raise ProcessError(f"PostgreSQL ended by itself; its log is {postgres.log}.")

@@ -16,10 +16,7 @@ from beefirst.laboratory.environment import clean_environment
 from beefirst.laboratory.scratch_database import ScratchDatabase
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
     from xdist.scheduler import LoadFileScheduling
-
-    from tests.support.up_process import Up
 
 SECRET = "correct-horse-battery"
 """A password that the tests can search for."""
@@ -118,21 +115,3 @@ def psql() -> str:
     assert spec is not None
     assert spec.submodule_search_locations is not None
     return str(Path(spec.submodule_search_locations[0]) / "pginstall" / "bin" / "psql")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    """A Chromium; no longer than a module, for while it runs its thread has an event loop."""
-    from tests.support.browser import start_browser
-
-    with start_browser() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator["Up"]:
-    """`python -m beefirst up` on a throw-away database."""
-    from tests.support.up_process import run_up
-
-    with run_up("--ephemeral") as run:
-        yield run

@@ -1,4 +1,4 @@
-"""The data of an embedded server: their folder, who may reach it, and how they are made."""
+"""The data of an embedded server, a cluster to PostgreSQL: where they lie, who reaches them, how they are made."""
 
 import os
 import secrets
@@ -20,23 +20,27 @@ GRAVE = ("error:", "FATAL:", "PANIC:")
 ELSEWHERE = "choose another folder with BEEFIRST_DATA, or use --ephemeral (which uses TMPDIR)"
 
 
-def folder_mode() -> int:
-    return 0o755 if os.geteuid() == 0 else 0o700
-
-
 def make_folder(folder: Path) -> None:
+    """Make a folder for data, and what is missing above it, so that the server's account can reach it."""
     for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
         missing.mkdir(mode=0o700)
         missing.chmod(folder_mode())
 
 
+def folder_mode() -> int:
+    """Return the mode of a folder that holds data: where root runs this, the server's account must pass through it."""
+    return 0o755 if os.geteuid() == 0 else 0o700
+
+
 def check_reachable(folder: Path, account: Account) -> None:
+    """Raise EmbeddedServerError where the account cannot enter the folder."""
     if account.user is not None and account.run("/bin/sh", "-c", 'cd "$0"', folder)[0] != 0:
         who = f"user {account.user}, for PostgreSQL refuses root"
         raise EmbeddedServerError(f"The embedded PostgreSQL runs as {who}, and cannot reach {folder}: {ELSEWHERE}.")
 
 
 def check_version(data: Path) -> None:
+    """Raise EmbeddedServerError where the data are those of another major version."""
     found = (data / "PG_VERSION").read_text(errors="replace").strip()
     if found != MAJOR:
         advice = "move the folder away, or use --ephemeral"
@@ -44,6 +48,17 @@ def check_version(data: Path) -> None:
 
 
 def create_data(data: Path, binaries: Path, account: Account, options: tuple[str, ...]) -> None:
+    """Make the data of a server that has none yet: a cluster in which the role `beefirst` may log in.
+
+    Args:
+        data: their folder, which does not exist.
+        binaries: the folder of PostgreSQL's programs.
+        account: is to run the server, and so to own the data.
+        options: for `initdb`, beside those that every cluster here is made with.
+
+    Raises:
+        EmbeddedServerError: one of the programs failed; the message quotes it.
+    """
     # Made elsewhere and renamed at the end, so that half a folder is never taken for data; under a new name
     # each time, for an initdb whose parent was killed may still be clearing up its own.
     prefix = f"{data.name}.new-"
@@ -71,5 +86,6 @@ def _initdb(workshop: Path, binaries: Path, account: Account, options: tuple[str
 
 
 def complaint(output: bytes) -> str:
+    """Return the line of a program's output that says why it failed: the last grave one, or the last."""
     lines = output.decode(errors="replace").strip().splitlines() or ["it said nothing"]
     return next((line for line in reversed(lines) if any(mark in line for mark in GRAVE)), lines[-1])

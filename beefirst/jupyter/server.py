@@ -18,11 +18,11 @@ from tornado.routing import Matcher, Rule
 from tornado.web import RequestHandler
 from traitlets.config import Config
 
-from beefirst.jupyter.lab_application import FIRST_PAGE, Lab
+from beefirst.jupyter.lab_application import FIRST_PAGE, JupyterLabApp
 
 
 @dataclass(frozen=True)
-class Place:
+class ServerOptions:
     """Where JupyterLab listens, whom it lets in, and which folders it uses."""
 
     host: str
@@ -33,12 +33,12 @@ class Place:
     state: Path
 
 
-def run(place: Place, link: str) -> None:
+def run(options: ServerOptions, link: str) -> None:
     """Serve JupyterLab until SIGTERM or SIGINT, and print `link` once it answers."""
-    server = ServerApp.instance(config=_traits(place), jpserver_extensions={Lab.__module__: True})
-    server.initialize(argv=[], find_extensions=False, starter_extension=Lab.name)
+    server = ServerApp.instance(config=_traits(options), jpserver_extensions={JupyterLabApp.__module__: True})
+    server.initialize(argv=[], find_extensions=False, starter_extension=JupyterLabApp.name)
     logging.getLogger("tornado.general").addFilter(_is_worth_showing)
-    server.web_app.default_router.rules.insert(0, Rule(_ForeignHost(place.hosts), _Refusal))
+    server.web_app.default_router.rules.insert(0, Rule(_ForeignHost(options.hosts), _Refusal))
     for number in (signal.SIGTERM, signal.SIGINT):
         # Not in the handler itself: it may interrupt the very loop whose handlers `stop` takes away.
         signal.signal(number, lambda *_: server.io_loop.add_callback_from_signal(_stop, server))
@@ -52,31 +52,31 @@ def _stop(server: ServerApp) -> None:
     server.stop()
 
 
-def _traits(place: Place) -> Config:
-    state = place.state
+def _traits(options: ServerOptions) -> Config:
+    state = options.state
     return Config(
         {
             "Application": {"log_level": "WARN"},
             "ServerApp": {
-                "ip": place.host,
-                "port": place.port,
+                "ip": options.host,
+                "port": options.port,
                 "port_retries": 0,
-                "root_dir": str(place.notebooks),
+                "root_dir": str(options.notebooks),
                 "allow_root": True,
                 "open_browser": False,
                 "default_url": FIRST_PAGE,
                 "terminals_enabled": False,
                 "quit_button": False,
                 # Jupyter's own Host check refuses every address but loopback, named or not; then ours stands alone.
-                "allow_remote_access": any(_is_far_address(host) for host in place.hosts),
-                "local_hostnames": sorted(place.hosts),
+                "allow_remote_access": any(_is_far_address(host) for host in options.hosts),
+                "local_hostnames": sorted(options.hosts),
                 "identity_provider_class": _Identity,
                 "kernel_manager_class": _Kernels,
                 "cookie_secret_file": str(state / "cookie_secret"),
             },
-            "IdentityProvider": {"token": place.token},
+            "IdentityProvider": {"token": options.token},
             "PasswordIdentityProvider": {"allow_password_change": False},
-            "Lab": {
+            "JupyterLabApp": {
                 "user_settings_dir": str(state / "settings"),
                 "workspaces_dir": str(state / "workspaces"),
             },

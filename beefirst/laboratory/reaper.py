@@ -108,10 +108,13 @@ def _remove(folder: str) -> None:
     import shutil
     from pathlib import Path
 
-    deadline = time.monotonic() + FOLDER_SECONDS
-    while Path(folder).exists() and time.monotonic() < deadline:
+    from beefirst.machine.waiting import wait_for
+
+    def is_gone() -> bool:
         shutil.rmtree(folder, ignore_errors=True)
-        time.sleep(0.05)
+        return not Path(folder).exists()
+
+    wait_for(is_gone, FOLDER_SECONDS, pause=0.05)
 
 
 if __name__ == "__main__":

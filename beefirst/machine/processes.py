@@ -15,10 +15,12 @@ from types import FrameType
 from typing import IO
 
 from beefirst.errors import ProcessError, RefusedError
+from beefirst.machine.waiting import wait_for
 
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.01
 CLEAN_UP_SECONDS = 30.0
+"""How long after a signal to stop another one is not heeded."""
 
 
 def end_with_parent(number: signal.Signals) -> Callable[[], None] | None:
@@ -115,15 +117,15 @@ class ServerProcess:
             ProcessError: the process has ended, or did not answer within `seconds`.
             RefusedError: it refused to start, and has shown why.
         """
-        deadline = time.monotonic() + seconds
-        while not answers(self.url):
-            if self.process.poll() == 1 and self._is_shown:
-                raise RefusedError(f"{self.name} refused to start.")
-            self.check_alive()
-            if time.monotonic() > deadline:
-                raise ProcessError(f"{self.name} was not ready within {seconds:g} seconds.")
-            time.sleep(POLL_SECONDS)
+        if not wait_for(self._answers, seconds, POLL_SECONDS):
+            raise ProcessError(f"{self.name} was not ready within {seconds:g} seconds.")
         self.check_alive()  # else it was another program that answered
+
+    def _answers(self) -> bool:
+        if self.process.poll() == 1 and self._is_shown:
+            raise RefusedError(f"{self.name} refused to start.")
+        self.check_alive()
+        return answers(self.url)
 
     def stop(self, seconds: float = 10) -> int:
         """End the process, by SIGKILL if it takes longer than `seconds`, and return its exit status."""

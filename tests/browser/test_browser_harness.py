@@ -59,7 +59,7 @@ def write_notebook(path: Path, sources: list[str], outputs: list[nbformat.Notebo
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A JupyterLab alone, with these notebooks in the place of the reader's copies."""
-    folder, port = tmp_path_factory.mktemp("seat"), free_port()
+    folder, port = tmp_path_factory.mktemp("jupyterlab"), free_port()
     (folder / "notebooks").mkdir()
     for name, sources in NOTEBOOKS.items():
         write_notebook(folder / "notebooks" / f"{name}.ipynb", sources, [])

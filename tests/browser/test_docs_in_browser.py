@@ -6,7 +6,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from beefirst.machine.waiting import wait_until
 from tests.support.browser import Tab, needs_chromium
-from tests.support.up_process import Up
+from tests.support.up_process import UpProcess
 
 pytestmark = needs_chromium
 
@@ -47,7 +47,7 @@ def authorize(page: Page, email: str, password: str) -> None:
     dialog.get_by_role("button", name="Close").first.click()
 
 
-def test_the_trust_loop_can_be_pressed_through_swagger_ui(browser: Browser, running: Up) -> None:
+def test_the_trust_loop_can_be_pressed_through_swagger_ui(browser: Browser, running: UpProcess) -> None:
     with Tab(browser, running.api_url, expected=LOGGED_401) as tab:
         tab.page.goto(f"{running.api_url}/docs")
         Operation(tab.page, "/v1/register").execute(202)
@@ -64,7 +64,7 @@ def test_the_trust_loop_can_be_pressed_through_swagger_ui(browser: Browser, runn
         assert tab.faults() == []
 
 
-def test_redoc_needs_no_other_server(browser: Browser, running: Up) -> None:
+def test_redoc_needs_no_other_server(browser: Browser, running: UpProcess) -> None:
     with Tab(browser, running.api_url) as tab:
         tab.page.goto(f"{running.api_url}/redoc")
         tab.page.get_by_role("heading", name="Claim an address").wait_for()

@@ -10,7 +10,7 @@ import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import nbformat
@@ -33,7 +33,7 @@ except BeefirstError as error:
 """
 TOKEN = "the-token-of-this-test"
 DATABASE_URL = "postgresql://beefirst:a-password-that-no-log-may-show@localhost/beefirst"
-SECONDS = 30
+SECONDS = 120
 
 
 class JupyterLabProcess:
@@ -127,6 +127,28 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLabPr
         yield container
 
 
+class Ended(NamedTuple):
+    """What a signal made of a JupyterLab that was given no token, and the user's files before it started."""
+
+    jupyterlab: JupyterLabProcess
+    status: int
+    home_before: Mapping[Path, bytes]
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Mapping[signal.Signals, Ended]:
+    """A JupyterLab for each signal that asks it to stop."""
+    return {number: _end(tmp_path_factory.mktemp(number.name), number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+
+def _end(folder: Path, number: signal.Signals) -> Ended:
+    (folder / "tmp").mkdir()
+    jupyterlab = JupyterLabProcess(folder, TMPDIR=str(folder / "tmp"), DATABASE_URL=DATABASE_URL)
+    home = _files(jupyterlab.home)
+    jupyterlab.start()
+    return Ended(jupyterlab, jupyterlab.stop(number), home)
+
+
 @pytest.fixture(scope="module")
 def browser(container: JupyterLabProcess) -> Iterator[httpx.Client]:
     """A client that has opened the page, and so may send what changes something."""
@@ -206,14 +228,11 @@ def test_outside_a_container_contents_need_the_token_and_the_health_check_does_n
     assert jupyterlab.get("/api/contents", Authorization=f"token {TOKEN}").status_code == 200
 
 
-def test_without_jupyter_token_each_start_draws_a_new_one(tmp_path: Path) -> None:
-    (tmp_path / "first").mkdir()
-    (tmp_path / "second").mkdir()
-    with JupyterLabProcess(tmp_path / "first") as first, JupyterLabProcess(tmp_path / "second") as second:
-        tokens = [jupyterlab.line.strip().partition("?token=")[2] for jupyterlab in (first, second)]
+def test_without_jupyter_token_each_start_draws_a_new_one(ended: Mapping[signal.Signals, Ended]) -> None:
+    tokens = [end.jupyterlab.line.strip().partition("?token=")[2] for end in ended.values()]
 
-        assert [len(token) for token in tokens] == [64, 64]
-        assert tokens[0] != tokens[1]
+    assert [len(token) for token in tokens] == [64, 64]
+    assert tokens[0] != tokens[1]
 
 
 @pytest.mark.parametrize("path", ["/api/terminals", "/terminals/websocket/1", "/lsp/status"])
@@ -322,19 +341,13 @@ def test_a_checkpoint_lies_outside_the_folder_of_the_notebooks(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_at_once_with_status_0_nothing_logged_and_nothing_left(
-    tmp_path: Path, number: signal.Signals
+    ended: Mapping[signal.Signals, Ended], number: signal.Signals
 ) -> None:
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    jupyterlab = JupyterLabProcess(tmp_path, TMPDIR=str(temporary), DATABASE_URL=DATABASE_URL)
-    home = _files(jupyterlab.home)
+    end = ended[number]
 
-    jupyterlab.start()
-    status = jupyterlab.stop(number)
-
-    assert (status, jupyterlab.output) == (0, jupyterlab.line)
-    assert list(temporary.iterdir()) == []
-    assert _files(jupyterlab.home) == home
+    assert (end.status, end.jupyterlab.output) == (0, end.jupyterlab.line)
+    assert list((end.jupyterlab.folder / "tmp").iterdir()) == []
+    assert _files(end.jupyterlab.home) == end.home_before
 
 
 @pytest.mark.parametrize("where", [{}, {"BEEFIRST_CONTAINER": "1"}])

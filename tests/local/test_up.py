@@ -4,21 +4,25 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import psycopg
 import pytest
 from jupyter_client import BlockingKernelClient
 
+from beefirst.errors import PortTakenError
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.ports import bind, free_port
 from beefirst.machine.waiting import wait_until
 from tests.conftest import SECRET
 from tests.support.folders import open_folder
-from tests.support.up_process import UpProcess, run_up
+from tests.support.up_process import UpProcess
 
 NOBODY = 65534
+TOKEN = "token"
 BOUNDING_SET = int(re.findall(r"CapBnd:\s+(\w+)", Path("/proc/self/status").read_text())[0], 16)
 READ_EVERYWHERE = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 AS_NOBODY = [
@@ -38,22 +42,81 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 def up(folder: Path) -> Iterator[Callable[..., UpProcess]]:
     """Starts runs in the folder, and ends what a failed test leaves running."""
-    started = []
+    with ExitStack() as runs:
 
-    def start(*words: str, prefix: tuple[str, ...] = (), **settings: object) -> UpProcess:
-        started.append(UpProcess(folder, *words, prefix=prefix, **settings))
-        return started[-1]
+        def start(*words: str, prefix: tuple[str, ...] = (), **settings: object) -> UpProcess:
+            return runs.enter_context(ended(UpProcess(folder, *words, prefix=prefix, **settings)))
 
-    yield start
-    for run in started:
+        yield start
+
+
+class Interrupted(NamedTuple):
+    """What became of a run that was stopped with Ctrl-C while a kernel was at work."""
+
+    folder: Path
+    status: int
+    last_words: list[str]
+    processes: list[str]
+    taken_ports: list[int]
+
+
+@pytest.fixture(scope="module")
+def interrupted() -> Iterator[Interrupted]:
+    """The first run in a folder; it leaves a row in its database."""
+    with open_folder() as folder, ended(UpProcess(folder, JUPYTER_TOKEN=TOKEN)) as run:
+        run.wait_until_ready()
+        with psycopg.connect(run.database_url, autocommit=True) as connection:
+            connection.execute("INSERT INTO registrations (email, verification_code) VALUES ('a@example.com', '1234')")
+        with busy_kernel(run):
+            said = run.output()
+            status = run.stop(signal.SIGINT)
+        last_words = run.output().removeprefix(said).splitlines()
+        taken_ports = [port for port in run.ports.values() if is_taken(port)]
+        yield Interrupted(folder, status, last_words, run.processes(), taken_ports)
+
+
+@pytest.fixture(scope="module")
+def running(interrupted: Interrupted) -> Iterator[UpProcess]:
+    """The second run in that folder."""
+    with ended(UpProcess(interrupted.folder)) as run:
+        yield run.wait_until_ready()
+
+
+@contextmanager
+def ended(run: UpProcess) -> Iterator[UpProcess]:
+    """End a run that is still going at the end of the block."""
+    try:
+        yield run
+    finally:
         if run.process.poll() is None:
             run.stop()
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[UpProcess]:
-    with run_up() as run:
-        yield run
+@contextmanager
+def busy_kernel(run: UpProcess) -> Iterator[None]:
+    """Start a kernel in a run's JupyterLab, and enter the block when it is at work."""
+    headers = {"Authorization": f"token {TOKEN}"}
+    answer = httpx.post(f"{run.notebook_url}/api/kernels", json={"name": "python3"}, headers=headers, timeout=60)
+    [connection_file] = run.folder.glob(f"beefirst-jupyter-*/kernel-{answer.json()['id']}.json")
+    client = BlockingKernelClient(connection_file=str(connection_file))
+    client.load_connection_file()
+    client.start_channels(iopub=False, stdin=False, hb=False, control=False)
+    try:
+        client.execute(f"open({str(run.folder / 'busy')!r}, 'w').close(); import time; time.sleep(600)")
+        wait_until((run.folder / "busy").exists, 60)
+        yield
+    finally:
+        client.stop_channels()
+        client.context.term()
+
+
+def is_taken(port: int) -> bool:
+    """Tell whether a program listens on a port."""
+    try:
+        bind("127.0.0.1", port, "PORT").close()
+    except PortTakenError:
+        return True
+    return False
 
 
 def refuse(run: UpProcess) -> str:
@@ -112,24 +175,20 @@ def test_a_second_one_beside_it_on_the_same_folder_is_refused(running: UpProcess
     assert httpx.get(f"{running.api_url}/health/ready").status_code == 200
 
 
-def test_ctrl_c_stops_all_three_and_frees_their_ports(up: Callable[..., UpProcess]) -> None:
-    run = up().wait_until_ready()
-
-    assert run.stop(signal.SIGINT) == 0
-    assert run.processes() == []
-    for port in run.ports.values():
-        bind("127.0.0.1", port, "PORT").close()
+def test_ctrl_c_stops_all_three_and_frees_their_ports(interrupted: Interrupted) -> None:
+    assert interrupted.status == 0
+    assert interrupted.processes == []
+    assert interrupted.taken_ports == []
 
 
-def test_the_data_are_there_after_a_restart(up: Callable[..., UpProcess]) -> None:
-    run = up().wait_until_ready()
-    with psycopg.connect(run.database_url, autocommit=True) as connection:
-        connection.execute("INSERT INTO registrations (email, verification_code) VALUES ('a@example.com', '1234')")
-    assert run.stop(signal.SIGTERM) == 0
+def test_a_busy_kernel_is_stopped_without_a_word(interrupted: Interrupted) -> None:
+    assert [line for line in interrupted.last_words if line and "beefirst.api: stopped" not in line] == [
+        "Stopping JupyterLab, the API and PostgreSQL."
+    ]
 
-    again = up().wait_until_ready()
 
-    with psycopg.connect(again.database_url) as connection:
+def test_the_data_are_there_after_a_restart(running: UpProcess) -> None:
+    with psycopg.connect(running.database_url) as connection:
         assert connection.execute("SELECT count(*) FROM registrations").fetchone() == (1,)
 
 
@@ -142,7 +201,8 @@ def test_a_signal_during_the_start_leaves_nothing(up: Callable[..., UpProcess]) 
 
 
 def test_an_ephemeral_database_is_gone_after_the_terminal_was_closed(up: Callable[..., UpProcess]) -> None:
-    run = up("--ephemeral").wait_until_ready()
+    # Not ignored, as it is where the tests run under nohup.
+    run = up("--ephemeral", prefix=("env", "--default-signal=HUP")).wait_until_ready()
 
     assert run.stop(signal.SIGHUP) == 0
     assert run.processes() == []
@@ -261,25 +321,3 @@ def test_two_programs_on_one_port_are_answered_with_one_line(
     assert refuse(up(**{one: port, other: port})) == (
         f"beefirst: {one} and {other} are both {port}: set one of them to another port."
     )
-
-
-def test_a_busy_kernel_is_stopped_without_a_word(up: Callable[..., UpProcess]) -> None:
-    run = up(JUPYTER_TOKEN="token").wait_until_ready()
-    headers = {"Authorization": "token token"}
-    answer = httpx.post(f"{run.notebook_url}/api/kernels", json={"name": "python3"}, headers=headers, timeout=60)
-    [connection_file] = run.folder.glob(f"beefirst-jupyter-*/kernel-{answer.json()['id']}.json")
-    client = BlockingKernelClient(connection_file=str(connection_file))
-    client.load_connection_file()
-    client.start_channels()
-    client.wait_for_ready(60)
-    client.execute(f"open({str(run.folder / 'busy')!r}, 'w').close(); import time; time.sleep(600)")
-    wait_until((run.folder / "busy").exists)
-    said = run.output()
-
-    assert run.stop(signal.SIGINT) == 0
-    lines = run.output().removeprefix(said).split("\n")
-    assert [line for line in lines if line and "beefirst.api: stopped" not in line] == [
-        "Stopping JupyterLab, the API and PostgreSQL."
-    ]
-    client.stop_channels()
-    client.context.term()

@@ -10,9 +10,10 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Request, sync_playwright
 
 from beefirst.machine.folders import CHECKOUT
+from beefirst.machine.waiting import wait_until
 
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no chromium on PATH: apt-get install chromium")
@@ -36,7 +37,13 @@ FLAGS = [
 ]
 
 NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
-"""Chromium asks anew where a container that starts beside a test has given the machine another network."""
+"""How Chromium drops what it is loading where a container that starts beside a test gives the machine a network."""
+
+SLOW = re.compile(r"console warning: Plugin \S+ .*(took [\d.]+ms|is taking too long) to activate")
+"""What JupyterLab's page complains of on a machine that does other things as well; no fault of the page."""
+
+TRIES = 10
+"""How often a page is loaded that is cut off like that; others are loaded once."""
 
 BOTTOM = "it => it.offsetTop + it.scrollHeight"
 REMEMBER_POP_UPS = """selectors => {
@@ -52,7 +59,7 @@ REMEMBER_POP_UPS = """selectors => {
 
 @contextmanager
 def start_browser() -> Iterator[Browser]:
-    """Run a Chromium. While it runs, this thread has a running event loop: end it with the module that needs it."""
+    """Run a Chromium. While it runs, this thread has a running event loop: end it with the tests that need it."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -66,17 +73,20 @@ class Tab:
         browser: runs it.
         server: the address of the only server that the page may ask, `http://host:port`.
         expected: a pattern for the lines in the console that are no fault.
+        cut_off: the one failure of a request after which a page is loaded again.
     """
 
-    def __init__(self, browser: Browser, server: str, expected: str = "") -> None:
+    def __init__(self, browser: Browser, server: str, expected: str = "", cut_off: str = NETWORK_CHANGED) -> None:
         self.server = server
         self._expected = re.compile(expected) if expected else None
+        self._cut_off, self._was_cut_off = cut_off, False
         self._asked: list[str] = []
         self._said: list[str] = []
         self._context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
         self._context.set_default_timeout(SECONDS * 1000)
         self._context.add_init_script(f"({REMEMBER_POP_UPS})({POP_UPS!r})")
         self._context.on("request", lambda request: self._asked.append(request.url))
+        self._context.on("requestfailed", self._note_failure)
         self._context.on("console", self._listen)
         self._context.on("weberror", lambda error: self._said.append(f"page error: {error.error}"))
         self._context.on("dialog", self._dismiss)
@@ -92,13 +102,42 @@ class Tab:
 
     def _listen(self, message: ConsoleMessage) -> None:
         line = f"console {message.type}: {message.text} ({message.location.get('url', '')})"
-        is_expected = self._expected is not None and self._expected.search(line)
-        if message.type in ("error", "warning", "assert") and not is_expected and NETWORK_CHANGED not in line:
+        if message.type in ("error", "warning", "assert") and not self._is_no_fault(line):
             self._said.append(line)
+
+    def _is_no_fault(self, line: str) -> bool:
+        is_expected = self._expected is not None and self._expected.search(line)
+        return bool(is_expected or self._cut_off in line or SLOW.match(line))
+
+    def _note_failure(self, request: Request) -> None:
+        self._was_cut_off |= request.failure == self._cut_off
 
     def _dismiss(self, dialog: Any) -> None:
         self._said.append(f"dialog: {dialog.message}")
         dialog.dismiss()
+
+    def open(self, url: str, shows: str) -> None:
+        """Open a page and wait for an element of it; again if the machine's network changed meanwhile.
+
+        Args:
+            url: of the page.
+            shows: selects the element that tells that all of the page is there.
+        """
+        if not any(self._loads(url, shows) for _ in range(TRIES)):
+            raise TimeoutError(f"{url} was cut off {TRIES} times")
+
+    def _loads(self, url: str, shows: str) -> bool:
+        self._was_cut_off = False
+        self._said.clear()
+        element = self.page.locator(shows).first
+        try:
+            self.page.goto(url)
+            wait_until(lambda: self._was_cut_off or element.is_visible(), SECONDS)
+        except Error as error:
+            if self._cut_off not in error.message:
+                raise
+            return False
+        return not self._was_cut_off
 
     def faults(self) -> list[str]:
         """Return what the page should not have done: asked another server, complained in the console, popped up."""

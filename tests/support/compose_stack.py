@@ -21,6 +21,12 @@ from beefirst.machine.ports import free_port
 from beefirst.machine.processes import answers
 from beefirst.machine.waiting import wait_until
 
+OLD_COMPOSE = "/usr/bin/docker-compose"
+"""Debian's docker-compose 1.29."""
+
+HANGS_SECONDS = 900
+"""No command takes as long as this, also where the machine does other things: every notebook takes 2 to 5 minutes."""
+
 
 def has_engine() -> bool:
     if not shutil.which("docker"):
@@ -31,8 +37,15 @@ def has_engine() -> bool:
 needs_engine = pytest.mark.skipif(not has_engine(), reason="no Docker engine with Compose v2 answers: install docker")
 
 
-class Stack:
-    """The compose file under a project name and on ports of its own."""
+class ComposeStack:
+    """The compose file under a project name and on ports of its own.
+
+    Attributes:
+        seconds_to_ready: from `docker compose up` to the API ready, with built images and empty volumes; set by
+            `run_stack`.
+    """
+
+    seconds_to_ready: float
 
     def __init__(
         self,
@@ -59,7 +72,7 @@ class Stack:
             env=self.environment(**settings),
             capture_output=True,
             text=True,
-            timeout=900,
+            timeout=HANGS_SECONDS,
             check=False,
         )
         assert not check or result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
@@ -67,9 +80,15 @@ class Stack:
 
     def shell(self, command: str) -> str:
         """Run a command of the README as it stands, in a terminal as a reader has one; return what it shows."""
-        words = ["script", "--quiet", "--return", "--command", command, "/dev/null"]
         result = subprocess.run(
-            words, cwd=self._folder, env=self.environment(), capture_output=True, text=True, timeout=180, check=False
+            ["script", "--quiet", "--return", "--command", command, "/dev/null"],
+            cwd=self._folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=HANGS_SECONDS,
+            check=False,
         )
         assert result.returncode == 0, result.stdout[-6000:]
         return result.stdout
@@ -89,45 +108,61 @@ class Stack:
                 start_new_session=True,
             )
             try:
-                wait_until(lambda: self.is_ready() or process.poll() is not None, 120)
+                wait_until(lambda: self.is_ready() or process.poll() is not None, HANGS_SECONDS)
                 yield time.monotonic() - started
             finally:
                 if process.poll() is None:
                     process.send_signal(signal.SIGINT)
-                process.wait(60)
+                process.wait(HANGS_SECONDS)
 
     def up(self) -> None:
         """Bring it up and wait until the API is ready."""
         self.run("up", "--detach", "--no-build")
-        wait_until(self.is_ready, 120)
+        wait_until(self.is_ready, HANGS_SECONDS)
 
-    def take_images(self, other: "Stack", separator: str) -> None:
+    def remove(self) -> None:
+        """Take away its containers, volumes and images."""
+        self.run("down", "--volumes", "--rmi", "local", "--timeout", "10", check=False)
+
+    def take_images(self, other: "ComposeStack", separator: str) -> None:
         """Name the images of another stack so that this one need not build them again."""
         for service in ("api", "notebook"):
             name = f"{self.project}{separator}{service}"
-            subprocess.run(["docker", "tag", other.image(service), name], check=True, timeout=60)
+            subprocess.run(["docker", "tag", other.image(service), name], check=True, timeout=HANGS_SECONDS)
 
     def is_ready(self) -> bool:
         return answers(f"{self.api_url}/health/ready")
 
+    def serves_notebooks(self) -> bool:
+        return answers(f"{self.notebook_url}/api")
+
     def container(self, service: str) -> dict[str, Any]:
         """Return what the engine says of a service's container."""
         name = self.run("ps", "--quiet", service).stdout.strip()
-        found = subprocess.run(["docker", "inspect", name], capture_output=True, check=True, timeout=60)
-        inspected: dict[str, Any] = json.loads(found.stdout)[0]
+        inspected: dict[str, Any] = json.loads(docker("inspect", name))[0]
         return inspected
 
     def image(self, service: str) -> str:
         return str(self.container(service)["Image"])
 
+    def volumes(self) -> list[str]:
+        """Return the volumes that are there."""
+        return docker("volume", "ls", "-q", "--filter", f"label=com.docker.compose.project={self.project}").split()
+
+
+def docker(*words: str) -> str:
+    """Return what a command of the engine's own client says."""
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True, timeout=HANGS_SECONDS).stdout
+
 
 @contextmanager
-def run_stack() -> Iterator[Stack]:
-    """Build the images and keep the services up until the block ends."""
-    stack = Stack()
+def run_stack() -> Iterator[ComposeStack]:
+    """Build the images and keep the services up until the block ends, as a reader does with the terminal open."""
+    stack = ComposeStack()
     try:
         stack.run("build")
-        stack.up()
-        yield stack
+        with stack.in_foreground("docker compose up") as stack.seconds_to_ready:
+            assert stack.is_ready()
+            yield stack
     finally:
-        stack.run("down", "--volumes", "--rmi", "local", "--timeout", "10", check=False)
+        stack.remove()

@@ -17,6 +17,7 @@ LINGER_SECONDS = 5
 
 FIRST = "/lab/tree/00_start_here.ipynb"
 PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
+STATUS_BAR, IDLE = "#jp-main-statusbar", "| Idle"
 
 HAS_RUN = """panel => {
     const prompts = [...panel.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(prompt => prompt.textContent);
@@ -50,11 +51,10 @@ class NotebookPage:
 
     def __init__(self, tab: Tab, url: str) -> None:
         self._tab, self._page = tab, tab.page
-        self._page.goto(url)
+        # Once the kernel is there; the notebook's own indicator says so too early.
+        tab.open(url, f'{STATUS_BAR}:has-text("{IDLE}")')
         self.panel: Locator = self._page.locator(PANEL)
         self.panel.locator(".jp-Notebook .jp-Cell").first.wait_for()
-        # The kernel is there; the notebook's own indicator says so too early.
-        expect(self._page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=SECONDS * 1000)
 
     @property
     def name(self) -> str:
@@ -79,11 +79,32 @@ class NotebookPage:
 
     def run_all_cells(self) -> None:
         """Choose Run > Run All Cells and wait until the kernel is done, or an error has ended the run."""
-        self._page.locator(".lm-MenuBar-item", has_text=re.compile("^Run$")).click()
-        self._page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
-        panel = self.panel.element_handle()
-        self._page.wait_for_function(HAS_RUN, arg=panel, timeout=RUN_SECONDS * 1000)
-        expect(self._page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=SECONDS * 1000)
+        self.choose("Run", "runmenu:run-all")
+        self.wait_for_end()
+
+    def choose(self, menu: str, command: str) -> None:
+        """Choose an entry of a menu by its command."""
+        self._page.locator(".lm-MenuBar-item", has_text=re.compile(f"^{menu}$")).click()
+        self._page.locator(f'.lm-Menu-item[data-command="{command}"]').click()
+
+    def wait_for_end(self) -> None:
+        """Wait until the kernel is done, or an error has ended the run."""
+        self._page.wait_for_function(HAS_RUN, arg=self.panel.element_handle(), timeout=RUN_SECONDS * 1000)
+        expect(self._page.locator(STATUS_BAR)).to_contain_text(IDLE, timeout=SECONDS * 1000)
+
+    def wait_for_cell(self, words: str) -> None:
+        """Wait until the cell that has these words in its source has run."""
+        prompt = self.cell(words).locator(".jp-InputPrompt")
+        expect(prompt).to_have_text(re.compile(r"\d"), timeout=RUN_SECONDS * 1000)
+
+    def interrupt(self) -> None:
+        """Press the square in the toolbar."""
+        self.panel.locator('[data-command="notebook:interrupt-kernel"]').click()
+
+    def cell(self, words: str) -> Locator:
+        """Return the code cell that has these words in its source."""
+        editor = self._page.locator(".jp-InputArea", has_text=words)
+        return self.panel.locator(".jp-CodeCell", has=editor)
 
     def save(self) -> dict[str, Any]:
         """Press Ctrl+S and return the notebook as the server now has it."""
@@ -94,11 +115,12 @@ class NotebookPage:
         )
         return dict(saved["content"])
 
-    def faults(self, saved: dict[str, Any]) -> list[str]:
+    def faults(self, saved: dict[str, Any], *, nothing_hidden: bool = False) -> list[str]:
         """Return all that is wrong with a notebook after its run; nothing where a demanding reader would be content.
 
         Args:
             saved: the notebook as `save` returns it.
+            nothing_hidden: whether checks that cannot be shown here are a fault, too.
         """
         cells = [cell for cell in saved["cells"] if cell["cell_type"] == "code"]
         shown = self.panel.evaluate(SHOWN)
@@ -106,7 +128,7 @@ class NotebookPage:
             *self._tab.faults(),
             *(fault for cell in cells for fault in _faults_of_cell(cell)),
             *_faults_of_display(cells, shown),
-            *_faults_of_verdict(cells),
+            *_faults_of_verdict(cells, nothing_hidden),
             *self._faults_of_width(),
         ]
 
@@ -139,13 +161,18 @@ def _faults_of_display(cells: list[dict[str, Any]], shown: list[int]) -> Iterato
             yield f"{count} of {len(cell['outputs'])} outputs are shown: {''.join(cell['source'])[:60]!r}"
 
 
-def _faults_of_verdict(cells: list[dict[str, Any]]) -> Iterator[str]:
+def _faults_of_verdict(cells: list[dict[str, Any]], nothing_hidden: bool) -> Iterator[str]:
     html = ["".join(output.get("data", {}).get("text/html", "")) for output in cells[-1]["outputs"]]
-    if not any(re.match(r"(<[^>]+>)+PASS", text) for text in html):
+    verdict = next((found[2] for text in html if (found := re.match(r"(<[^>]+>)+(PASS[^<]*)", text))), None)
+    if verdict is None:
         yield "the last cell shows no verdict that says PASS"
+    elif nothing_hidden and verdict != "PASS":
+        yield f"the verdict says {verdict}"
 
 
-def run_and_judge(browser: Browser, server: str, name: str, way: str, token: str = "") -> list[str]:
+def run_and_judge(
+    browser: Browser, server: str, name: str, way: str, token: str = "", *, nothing_hidden: bool = False
+) -> list[str]:
     """Open a notebook, run all its cells, save it, take a picture, and return what is wrong.
 
     Args:
@@ -154,6 +181,7 @@ def run_and_judge(browser: Browser, server: str, name: str, way: str, token: str
         name: the notebook without its suffix.
         way: names the folder of the pictures.
         token: lets the browser in, if JupyterLab asks for one.
+        nothing_hidden: as for `NotebookPage.faults`.
     """
     with Tab(browser, server) as tab:
         notebook = NotebookPage(tab, f"{server}/lab/tree/{name}.ipynb?reset&token={token}")
@@ -161,7 +189,7 @@ def run_and_judge(browser: Browser, server: str, name: str, way: str, token: str
         notebook.run_all_cells()
         saved = notebook.save()
         notebook.screenshot(f"{way}/{name}")
-        return notebook.faults(saved)
+        return notebook.faults(saved, nothing_hidden=nothing_hidden)
 
 
 def first_sight(browser: Browser, server: str, link: str, way: str) -> list[str]:

@@ -14,7 +14,7 @@ from beefirst.machine.waiting import wait_until
 from tests.support.folders import open_folder
 
 
-class Up:
+class UpProcess:
     """One run of `python -m beefirst up`."""
 
     def __init__(self, folder: Path, *words: str, prefix: tuple[str, ...] = (), **settings: object) -> None:
@@ -48,7 +48,7 @@ class Up:
     def output(self) -> str:
         return self._output.read_text()
 
-    def wait_until_ready(self) -> "Up":
+    def wait_until_ready(self) -> "UpProcess":
         wait_until(lambda: "Ready after" in self.output() or self.process.poll() is not None, 90)
         assert self.process.poll() is None, self.output()
         return self
@@ -62,22 +62,26 @@ class Up:
 
     def processes(self) -> list[str]:
         """Return what still runs of it: whatever has its folder in its command or its environment."""
-        found = []
+        return list(self.commands().values())
+
+    def commands(self) -> dict[int, str]:
+        """Return the same by process number."""
+        found = {}
         for place in Path("/proc").glob("[0-9]*"):
             try:
                 words = (place / "cmdline").read_bytes() + (place / "environ").read_bytes()
             except OSError:
                 continue
             if str(self.folder).encode() in words and int(place.name) != os.getpid():
-                found.append(words[:200].decode(errors="replace"))
+                found[int(place.name)] = words[:200].decode(errors="replace")
         return found
 
 
 @contextmanager
-def run_up(*words: str) -> Iterator[Up]:
+def run_up(*words: str) -> Iterator[UpProcess]:
     """Run `python -m beefirst up` until the block ends."""
     with open_folder() as folder:
-        run = Up(folder, *words)
+        run = UpProcess(folder, *words)
         try:
             yield run.wait_until_ready()
         finally:

@@ -1,0 +1,34 @@
+"""One browser and one `python -m beefirst up` for all tests in here."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.up_process import UpProcess, run_up
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator["Browser"]:
+    """A Chromium; no longer than these tests, for while it runs its thread has an event loop."""
+    from tests.support.browser import start_browser
+
+    with start_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="package")
+def running() -> Iterator[UpProcess]:
+    """`python -m beefirst up` on a throw-away database."""
+    with run_up("--ephemeral") as run:
+        yield run
+
+
+@pytest.fixture
+def link(running: UpProcess) -> str:
+    """The link that `up` prints last, in its table."""
+    return re.findall(r"JupyterLab +(http\S+)", running.output())[-1]
