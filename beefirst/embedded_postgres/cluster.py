@@ -1,4 +1,4 @@
-"""The data of an embedded server, a cluster to PostgreSQL: where they lie, who reaches them, how they are made."""
+"""The data of an embedded server, which PostgreSQL calls a cluster: where they lie, who reaches them, how they come."""
 
 import os
 import secrets
