@@ -27,6 +27,7 @@ from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.folders import CHECKOUT
 from beefirst.machine.ports import free_port
 from beefirst.machine.processes import answers
+from beefirst.machine.waiting import wait_until
 from tests.support import paced_load
 
 BARE = "import fastapi, uvicorn, psycopg, psycopg_pool, pydantic_settings, bcrypt"
@@ -57,16 +58,17 @@ volumes:
 """
 
 
-def wait_for(*urls: str, started: float) -> list[float]:
+def seconds_until_answered(*urls: str, started: float) -> list[float]:
     """Return for each address the seconds from `started` until it answered with 200."""
     seconds: dict[str, float] = {}
-    while len(seconds) < len(urls):
+
+    def have_all_answered() -> bool:
         for url in urls:
             if url not in seconds and answers(url, 1):
                 seconds[url] = time.perf_counter() - started
-        if time.perf_counter() - started > 300:
-            raise TimeoutError(f"not within 300 s: {set(urls) - set(seconds)}")
-        time.sleep(0.01)
+        return len(seconds) == len(urls)
+
+    wait_until(have_all_answered, 300, pause=0.01)
     return [seconds[url] for url in urls]
 
 
@@ -102,7 +104,7 @@ def start(rounds: int) -> None:
 
 def up(rounds: int) -> None:
     """From `python -m beefirst up` with an existing data folder to the API ready and JupyterLab answering."""
-    api, lab = [], []
+    api, jupyterlab = [], []
     with tempfile.TemporaryDirectory(prefix="beefirst-benchmark-") as folder:
         Path(folder).chmod(0o755)
         for number in range(rounds + 1):
@@ -115,13 +117,13 @@ def up(rounds: int) -> None:
                     f"http://localhost:{ports['API_PORT']}/health/ready",
                     f"http://localhost:{ports['NOTEBOOK_PORT']}/api",
                 )
-                times = wait_for(*urls, started=started)
+                times = seconds_until_answered(*urls, started=started)
                 process.terminate()
             if number:
                 api.append(times[0])
-                lab.append(times[1])
+                jupyterlab.append(times[1])
     show("up, existing data folder, to API ready", api, ("the goal of 1.5 s", 1.5))
-    show("up, existing data folder, to JupyterLab answering", lab, ("the goal of 4 s", 4.0))
+    show("up, existing data folder, to JupyterLab answering", jupyterlab, ("the goal of 4 s", 4.0))
 
 
 def compose(rounds: int) -> None:
@@ -165,7 +167,7 @@ def _compose(project: str, number: int, file: Path, volumes: Path, *words: str, 
     try:
         started = time.perf_counter()
         run("up", "--detach", *words)
-        return wait_for(*urls, started=started)
+        return seconds_until_answered(*urls, started=started)
     finally:
         run("down", "--timeout", "5")
 
