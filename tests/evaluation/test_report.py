@@ -40,13 +40,18 @@ NOTEBOOKS = {"00_start_here": FIRST, "01_good": GOOD, "02_bad": BAD}
 
 
 class Report(NamedTuple):
-    """A report that was made: of what, where it lies, the reader's records, what was printed, and the page."""
+    """A report that was made: the commit, the notebooks, its folder, the reader's records, what was said, the page."""
 
+    commit: str
     notebooks: Path
     folder: Path
     records: Path
     said: str
     page: BeautifulSoup
+
+
+def git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=CHECKOUT, capture_output=True, text=True, check=False).stdout
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -66,13 +71,14 @@ def report(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Report:
         write_notebook(notebooks, code, "verdict.conclude()", name=name, opening=OPENING)
     save_record(make_record("01_good", NOT_FINISHED, "a reader is at it", 0, []), data / "verdicts")
     folder, said = tmp_path_factory.mktemp("made") / "report", io.StringIO()
+    commit = git("rev-parse", "HEAD")
     with (
         contextlib.redirect_stdout(said),
         pytest.raises(NotebooksFailedError, match=r"2 of 3 notebooks failed: 00_start_here, 02_bad\."),
     ):
         write.write_report(folder, notebooks)
     page = BeautifulSoup((folder / "report.html").read_text(), "html.parser")
-    return Report(notebooks, folder, data / "verdicts", said.getvalue(), page)
+    return Report(commit, notebooks, folder, data / "verdicts", said.getvalue(), page)
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +87,6 @@ def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("notebooks")
     write_notebook(folder, all_in_one("01_good"), name="01_good", opening=OPENING)
     return folder
-
-
-def git(*words: str) -> str:
-    return subprocess.run(["git", *words], cwd=CHECKOUT, capture_output=True, text=True, check=False).stdout
 
 
 def browser(path: Path, script: str) -> Path:
@@ -135,7 +137,7 @@ def test_the_page_tells_machine_versions_commit_and_date(report: Report) -> None
     assert set(provenance) == {"date", "commit", "machine", "system", "Python", "PostgreSQL", "packages"}
     assert all(provenance.values())
     assert "cores" in provenance["machine"]
-    assert provenance["commit"].split()[0] in git("rev-parse", "HEAD") or "no git checkout" in provenance["commit"]
+    assert provenance["commit"].split()[0] in report.commit or "no git checkout" in provenance["commit"]
     assert provenance["PostgreSQL"].startswith("1")
 
 
