@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Error
 
 from beefirst.laboratory.environment import clean_environment
 from beefirst.machine.ports import free_port
@@ -112,3 +112,21 @@ def test_a_page_that_opens_on_another_notebook_is_found(browser: Browser, server
 def test_a_sound_notebook_has_no_fault_and_leaves_a_picture(browser: Browser, server: str) -> None:
     assert run_and_judge(browser, server, "00_start_here", "harness", TOKEN) == []
     assert (ARTIFACTS / "screenshots" / "harness" / "00_start_here.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("part", ["**/lab/tree/*", "**/static/lab/*.js*"], ids=["page", "script"])
+def test_a_page_that_is_cut_off_in_the_expected_way_is_loaded_again(browser: Browser, server: str, part: str) -> None:
+    with Tab(browser, server, cut_off="net::ERR_CONNECTION_RESET") as tab:
+        tab.page.route(part, lambda route: route.abort("connectionreset"), times=1)
+
+        NotebookPage(tab, f"{server}/lab/tree/00_start_here.ipynb?reset&token={TOKEN}")
+
+        assert tab.faults() == []
+
+
+def test_a_page_that_is_cut_off_in_another_way_is_not(browser: Browser, server: str) -> None:
+    with Tab(browser, server) as tab:
+        tab.page.route("**/lab/tree/*", lambda route: route.abort("connectionreset"), times=1)
+
+        with pytest.raises(Error, match="ERR_CONNECTION_RESET"):
+            NotebookPage(tab, f"{server}/lab/tree/00_start_here.ipynb?reset&token={TOKEN}")

@@ -39,6 +39,9 @@ FLAGS = [
 NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 """How Chromium drops what it is loading where a container that starts beside a test gives the machine a network."""
 
+INTERRUPTED = "is interrupted by another navigation"
+"""What becomes of the next try while Chromium still turns to its page of errors, or itself loads the page again."""
+
 SLOW = re.compile(r"console warning: Plugin \S+ .*(took [\d.]+ms|is taking too long) to activate")
 """What JupyterLab's page complains of on a machine that does other things as well; no fault of the page."""
 
@@ -134,7 +137,7 @@ class Tab:
             self.page.goto(url)
             wait_until(lambda: self._was_cut_off or element.is_visible(), SECONDS)
         except Error as error:
-            if self._cut_off not in error.message:
+            if self._cut_off not in error.message and INTERRUPTED not in error.message:
                 raise
             return False
         return not self._was_cut_off
