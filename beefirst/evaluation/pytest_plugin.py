@@ -28,14 +28,14 @@ _resources = pytest.StashKey[ExitStack]()
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
     """Let a run of everything use every core; a run of named files or notebooks stays in one process.
 
-    There are half as many workers again as cores, for many tests wait: for a container, a browser, a clock. A file
-    stays on one worker, and what is collected first begins first: pytest-xdist would keep files with few tests for
-    the end.
+    There are as many workers as cores: all containers together get no more of a busy machine than one process beside
+    them. A file stays on one worker, and what is collected first begins first: pytest-xdist would keep files with few
+    tests for the end.
     """
     named = early_config.known_args_namespace
     has_xdist = early_config.pluginmanager.has_plugin("xdist")
     if has_xdist and not (named.file_or_dir or named.usepdb or named.numprocesses is not None):
-        args += ["-n", str((os.cpu_count() or 1) * 3 // 2), "--dist", "loadfile", "--no-loadscope-reorder"]
+        args += ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def _is_worker(config: pytest.Config) -> bool:

@@ -14,6 +14,9 @@ from beefirst.laboratory.environment import clean_environment
 from beefirst.machine.ports import free_port
 from beefirst.machine.processes import ServerProcess
 
+PATIENCE_SECONDS = 300
+"""How long a start or an end may take before it counts as hanging, also in a container beside a busy machine."""
+
 
 def fetch(url: str, token: str = "") -> httpx.Response:
     """Return the answer of a program on this machine, past any proxy, which is for others.
@@ -64,7 +67,7 @@ class ApiProcess(Owned):
             parts.callback(release, "process", self.pid)
             parts.callback(self._server.stop)
 
-    def wait_until_ready(self, seconds: float = 60) -> Self:
+    def wait_until_ready(self, seconds: float = PATIENCE_SECONDS) -> Self:
         """Return once requests can be served.
 
         Raises:
@@ -88,7 +91,7 @@ class ApiProcess(Owned):
         """Send a signal to the process."""
         self._server.process.send_signal(number)
 
-    def wait_for_end(self, seconds: float = 60) -> int:
+    def wait_for_end(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Return the exit status of a process that ends by itself."""
         return self._server.process.wait(seconds)
 

@@ -31,7 +31,7 @@ try:
 except ConfigurationError as error:
     print(json.dumps({"refused": str(error)}))
 """
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 """What is to come by then, on a busy machine too: connections of a pool, or the end of a start that must not go on."""
 
 NOTHING_LISTENS = "postgresql://beefirst:{password}@127.0.0.1:1/beefirst"

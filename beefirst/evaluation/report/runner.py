@@ -28,7 +28,7 @@ from beefirst.evaluation.verdict import NOT_RUN, conclude_from
 CELL_SECONDS = 1200
 """How long one cell may take: that of notebook 00 runs all others, also on a machine that is busy."""
 
-START_SECONDS = 60
+START_SECONDS = 180
 """How long a kernel may take to start."""
 
 END_SECONDS = 30
