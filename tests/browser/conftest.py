@@ -1,6 +1,5 @@
 """One browser and one `python -m beefirst up` for all tests in here."""
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -26,9 +25,3 @@ def running() -> Iterator[UpProcess]:
     """`python -m beefirst up` on a throw-away database."""
     with run_up("--ephemeral") as run:
         yield run
-
-
-@pytest.fixture
-def link(running: UpProcess) -> str:
-    """The link that `up` prints last, in its table."""
-    return re.findall(r"JupyterLab +(http\S+)", running.output())[-1]

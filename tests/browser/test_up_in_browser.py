@@ -1,5 +1,7 @@
 """What a reader's browser shows of `python -m beefirst up`: first sight, and every notebook run through the menu."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -8,7 +10,7 @@ from playwright.sync_api import Browser, Locator
 
 from beefirst.laboratory.scratch_database import PREFIX
 from beefirst.machine.folders import NOTEBOOKS
-from beefirst.machine.waiting import wait_until
+from beefirst.machine.waiting import wait_for, wait_until
 from tests.support.browser import Tab, needs_chromium
 from tests.support.notebook_page import RUN_SECONDS, NotebookPage, first_sight, run_and_judge
 from tests.support.up_process import UpProcess
@@ -16,20 +18,20 @@ from tests.support.up_process import UpProcess
 pytestmark = needs_chromium
 
 OTHERS = [path for path in sorted(NOTEBOOKS.glob("*.ipynb")) if path.stem != "00_start_here"]
+CLEAN_UP_SECONDS = 120
+STDERR = '[data-mime-type="application/vnd.jupyter.stderr"]'
 ROWS = "cell => [...cell.querySelectorAll('tbody tr')].map(row => [...row.cells].map(it => it.innerText.trim()))"
 
 
-def test_the_link_opens_the_first_notebook_and_nothing_stands_in_the_way(
-    browser: Browser, running: UpProcess, link: str
-) -> None:
-    assert first_sight(browser, running.notebook_url, link, "up") == []
+def test_the_link_opens_the_first_notebook_and_nothing_stands_in_the_way(browser: Browser, running: UpProcess) -> None:
+    assert first_sight(browser, running.notebook_url, running.link, "up") == []
 
 
 @pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
 def test_a_notebook_runs_through_the_menu_and_is_right_in_every_respect(
-    browser: Browser, running: UpProcess, link: str, path: Path
+    browser: Browser, running: UpProcess, path: Path
 ) -> None:
-    token = link.partition("token=")[2]
+    token = running.link.partition("token=")[2]
 
     assert run_and_judge(browser, running.notebook_url, path.stem, "up", token) == []
 
@@ -47,38 +49,66 @@ def left(run: UpProcess) -> set[object]:
         return {*programs, *databases.fetchall(), *run.folder.glob("beefirst-*")}
 
 
-def test_notebook_00_runs_the_others_before_the_readers_eyes_and_leaves_nothing_when_it_is_stopped(
-    browser: Browser, running: UpProcess, link: str
-) -> None:
+@dataclass(frozen=True)
+class Stopped:
+    """What there is to see once the reader has stopped the cell of notebook 00 that runs all others.
+
+    Attributes:
+        verdicts: what the cell's table says of each notebook.
+        said: what stands below the table.
+        left_behind: what was not there before.
+        faults: of the whole notebook, when the cells below have run as well.
+    """
+
+    verdicts: dict[str, str]
+    said: list[str]
+    left_behind: set[object]
+    faults: list[str]
+
+
+@pytest.fixture(scope="module")
+def stopped(browser: Browser, running: UpProcess) -> Iterator[Stopped]:
+    """Notebook 00, stopped amid notebook 02, which then has programs and databases; and then gone on with."""
     with Tab(browser, running.notebook_url) as tab:
-        notebook = NotebookPage(tab, link)
+        notebook = NotebookPage(tab, running.link)
         notebook.stop_saving_automatically()
         before = left(running)
         cell = notebook.cell("every_notebook_holds")
-
         notebook.choose("Run", "runmenu:run-all")
         wait_until(lambda: verdicts(cell).get("02_migrations", "").startswith("running: cell"), RUN_SECONDS)
-        # Amid an experiment: there is something to leave behind.
         wait_until(lambda: any(PREFIX in str(thing) for thing in left(running)), RUN_SECONDS)
         notebook.interrupt()
         notebook.wait_for_end()
-
-        shown = verdicts(cell)
-        assert shown.pop("01_compose").startswith("PASS")
-        assert shown.pop("02_migrations") == "stopped"
-        assert shown.pop("00_start_here") == "this notebook"
-        assert set(shown.values()) == {"not reached"}
-        said = cell.locator('[data-mime-type="application/vnd.jupyter.stderr"]').all_inner_texts()
-        assert [text.strip() for text in said] == ["Stopped. Run this cell again, or go on with another."]
-        wait_until(lambda: left(running) == before, RUN_SECONDS)
-
+        shown, said = verdicts(cell), cell.locator(STDERR).all_inner_texts()
+        wait_for(lambda: left(running) == before, CLEAN_UP_SECONDS)
+        left_behind = left(running) - before
         notebook.panel.get_by_role("heading", name="Are these the notebooks as they were shipped?").click()
         notebook.choose("Run", "notebook:run-all-below")
         notebook.wait_for_cell("verdict.conclude()")
         saved = notebook.save()
         notebook.screenshot("up/00_start_here")
-        assert notebook.faults(saved) == [
-            "error: KeyboardInterrupt: ",
-            "error: VerdictError: 1 of 4 checks failed or were not made: UP.4",
-            "the last cell shows no verdict that says PASS",
-        ]
+        yield Stopped(shown, [text.strip() for text in said], left_behind, notebook.faults(saved))
+
+
+def test_00_shows_each_verdict_as_it_comes_and_what_the_stop_kept_from_running(stopped: Stopped) -> None:
+    first, running, *others = (stopped.verdicts[path.stem] for path in OTHERS)
+
+    assert first.startswith("PASS")
+    assert running == "stopped"
+    assert set(others) == {"not reached"}
+
+
+def test_the_cell_that_was_stopped_says_so_in_one_sentence(stopped: Stopped) -> None:
+    assert stopped.said == ["Stopped. Run this cell again, or go on with another."]
+
+
+def test_a_stopped_run_leaves_no_program_database_or_folder_behind(stopped: Stopped) -> None:
+    assert stopped.left_behind == set()
+
+
+def test_the_other_cells_of_00_are_right_and_its_verdict_tells_what_is_missing(stopped: Stopped) -> None:
+    assert stopped.faults == [
+        "error: KeyboardInterrupt: ",
+        "error: VerdictError: 1 of 4 checks failed or were not made: UP.4",
+        "the last cell shows no verdict that says PASS",
+    ]

@@ -1,6 +1,7 @@
 """One run of `python -m beefirst up`, on free ports and in a folder of its own."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -44,6 +45,11 @@ class UpProcess:
     @property
     def notebook_url(self) -> str:
         return f"http://localhost:{self.ports['NOTEBOOK_PORT']}"
+
+    @property
+    def link(self) -> str:
+        """The link to JupyterLab that it prints last, in its table; it holds the token."""
+        return str(re.findall(r"JupyterLab +(http\S+)", self.output())[-1])
 
     def output(self) -> str:
         return self._output.read_text()

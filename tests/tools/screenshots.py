@@ -4,7 +4,7 @@ python -m tests.tools.screenshots
 """
 
 import io
-import re
+import sys
 from pathlib import Path
 
 from PIL import Image
@@ -40,11 +40,13 @@ def take(browser: Browser, link: str, notebook: str, heading: str, picture: Path
         page = NotebookPage(tab, f"{server}/lab/tree/{notebook}.ipynb?reset&token={token}")
         page.stop_saving_automatically()
         page.run_all_cells()
-        page.save()
+        faults = page.faults(page.save())
         page.panel.get_by_role("heading", name=heading, exact=True).evaluate(
             "it => it.closest('.jp-Cell').scrollIntoView()"
         )
         shot = Image.open(io.BytesIO(tab.page.screenshot()))
+    if faults:
+        sys.exit(f"{notebook} is nothing to show: {faults}")
     shot.convert("RGB").quantize(COLOURS).save(picture, optimize=True)
     print(f"{picture} {picture.stat().st_size // 1000} kB")
 
@@ -54,9 +56,8 @@ def main() -> None:
     folder = NOTEBOOKS / "pictures"
     folder.mkdir(exist_ok=True)
     with run_up("--ephemeral") as run, start_browser() as browser:
-        link = re.findall(r"JupyterLab +(http\S+)", run.output())[-1]
         for name, (notebook, heading) in PICTURES.items():
-            take(browser, link, notebook, heading, folder / f"{name}.png")
+            take(browser, run.link, notebook, heading, folder / f"{name}.png")
 
 
 if __name__ == "__main__":
