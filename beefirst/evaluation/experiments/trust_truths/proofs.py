@@ -103,7 +103,7 @@ def nothing_kept(**settings: Any) -> Evidence:
     Args:
         settings: of the service.
     """
-    with Testbed(ttl_seconds=2, sweep_interval_seconds=0.2, **settings) as testbed:
+    with Testbed(ttl_seconds=4, sweep_interval_seconds=0.2, **settings) as testbed:
         testbed.claim("expired@example.com")
         code = testbed.claim("locked@example.com")
         testbed.lock("locked@example.com", PASSWORD, code)
