@@ -1,6 +1,7 @@
 """Taking a TCP port, and finding a free one."""
 
 import errno
+import secrets
 import socket
 from collections import deque
 from contextlib import ExitStack, suppress
@@ -64,17 +65,21 @@ def _explain(error: OSError, host: str, port: int, setting: str) -> PortTakenErr
     return ConfigurationError(f"Cannot listen on {host}:{port} ({reason}): set {setting} or BIND_ADDRESS to another.")
 
 
+OUT_OF_THE_WAY = range(20_000, 32_000)
+"""Below the ports that systems give to whoever asks for any one, as each connection and many a server does."""
+
 _recent: deque[int] = deque(maxlen=64)
 
 
 def free_port() -> int:
     """Return a TCP port of 127.0.0.1 on which nothing listens, and that was not returned a short while ago.
 
-    Who asked for one before may not listen on it yet.
+    Who asked for it may take a while to listen on it; until then no other program is given it unasked.
     """
     while True:
-        with bind("127.0.0.1", 0, "") as listener:
-            port: int = listener.getsockname()[1]
-        if port not in _recent:
-            _recent.append(port)
-            return port
+        port = secrets.choice(OUT_OF_THE_WAY)
+        with suppress(PortTakenError):
+            bind("127.0.0.1", port, "").close()
+            if port not in _recent:
+                _recent.append(port)
+                return port

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from subprocess import CompletedProcess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
+Report = Future[CompletedProcess[str]]
+
+
 @pytest.fixture(scope="package")
 def new_stack() -> Iterator[ComposeStack]:
     """The services, up since a moment."""
@@ -20,21 +24,22 @@ def new_stack() -> Iterator[ComposeStack]:
 
 
 @pytest.fixture(scope="package")
-def report(new_stack: ComposeStack) -> Iterator[Future[str]]:
-    """The README's report of every notebook: it is made while other tests run, and its result is what it says."""
+def report(new_stack: ComposeStack) -> Iterator[Report]:
+    """The README's report of every notebook: it is made while other tests run, and its result is how it ended."""
+    command = "docker compose exec notebook python -m beefirst report --output /data/report"
     thread = ThreadPoolExecutor(1)
-    yield thread.submit(new_stack.shell, "docker compose exec notebook python -m beefirst report --output /data/report")
+    yield thread.submit(new_stack.try_shell, command)
     thread.shutdown(wait=False)  # where nobody has waited for it, it ends with the stack
 
 
 @pytest.fixture(scope="package")
-def stack(new_stack: ComposeStack, report: Future[str]) -> ComposeStack:  # noqa: ARG001  # begun, not waited for
+def stack(new_stack: ComposeStack, report: Report) -> ComposeStack:  # noqa: ARG001  # begun, not waited for
     """The services, while a report may be in the making: for tests that leave them running."""
     return new_stack
 
 
 @pytest.fixture
-def idle_stack(stack: ComposeStack, report: Future[str]) -> ComposeStack:
+def idle_stack(stack: ComposeStack, report: Report) -> ComposeStack:
     """The services, once the report is made: for tests that stop one of them."""
     report.exception()
     return stack

@@ -1,8 +1,10 @@
-"""Signals that ask to stop."""
+"""Signals that ask to stop, and whether a process answers."""
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -36,3 +38,14 @@ def test_a_signal_that_python_lost_can_be_repeated(monkeypatch: pytest.MonkeyPat
 
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_server_that_speaks_something_else_does_not_answer() -> None:
+    def greet() -> None:
+        with other.accept()[0] as client:
+            client.sendall(b"220 localhost SMTP\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as other, ThreadPoolExecutor(1) as thread:
+        thread.submit(greet)
+
+        assert not processes.answers(f"http://127.0.0.1:{other.getsockname()[1]}")

@@ -80,7 +80,13 @@ class ComposeStack:
 
     def shell(self, command: str) -> str:
         """Run a command of the README as it stands, in a terminal as a reader has one; return what it shows."""
-        result = subprocess.run(
+        result = self.try_shell(command)
+        assert result.returncode == 0, result.stdout[-6000:]
+        return result.stdout
+
+    def try_shell(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Do as `shell` with a command that may fail."""
+        return subprocess.run(
             ["script", "--quiet", "--return", "--command", command, "/dev/null"],
             cwd=self._folder,
             env=self.environment(),
@@ -90,8 +96,6 @@ class ComposeStack:
             timeout=HANGS_SECONDS,
             check=False,
         )
-        assert result.returncode == 0, result.stdout[-6000:]
-        return result.stdout
 
     @contextmanager
     def in_foreground(self, command: str = "docker compose up") -> Iterator[float]:
