@@ -24,7 +24,7 @@ from beefirst.machine.waiting import wait_until
 OLD_COMPOSE = "/usr/bin/docker-compose"
 """Debian's docker-compose 1.29."""
 
-HANGS_SECONDS = 900
+HANGS_SECONDS = 2400
 """No command takes as long as this, also where the machine does other things: every notebook takes 2 to 5 minutes."""
 
 
