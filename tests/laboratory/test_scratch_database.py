@@ -31,7 +31,7 @@ def test_it_is_there_and_then_it_is_gone() -> None:
     assert scratch.name not in names()
 
 
-def test_what_a_process_left_that_was_killed_together_with_its_guard_is_dropped_by_the_next() -> None:
+def test_what_a_process_left_that_was_killed_together_with_its_reaper_is_dropped_by_the_next() -> None:
     left = f"{PREFIX}abandoned"
     with connect(server_url()) as connection:
         connection.execute(f"CREATE DATABASE {left}")
