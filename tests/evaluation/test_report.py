@@ -65,18 +65,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Report:
-    """The report of three notebooks, of which one fails, while a reader is at one of them."""
+    """The report of three notebooks, of which one fails, while a reader is at one of them; without a browser."""
     notebooks = tmp_path_factory.mktemp("notebooks")
     for name, code in NOTEBOOKS.items():
         write_notebook(notebooks, code, "verdict.conclude()", name=name, opening=OPENING)
     save_record(make_record("01_good", NOT_FINISHED, "a reader is at it", 0, []), data / "verdicts")
     folder, said = tmp_path_factory.mktemp("made") / "report", io.StringIO()
     commit = git("rev-parse", "HEAD")
-    with (
-        contextlib.redirect_stdout(said),
-        pytest.raises(NotebooksFailedError, match=r"2 of 3 notebooks failed: 00_start_here, 02_bad\."),
-    ):
-        write.write_report(folder, notebooks)
+    failed = pytest.raises(NotebooksFailedError, match=r"2 of 3 notebooks failed: 00_start_here, 02_bad\.")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        patch.setattr(pdf, "BROWSERS", ())
+        with failed:
+            write.write_report(folder, notebooks)
     page = BeautifulSoup((folder / "report.html").read_text(), "html.parser")
     return Report(commit, notebooks, folder, data / "verdicts", said.getvalue(), page)
 
