@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,28 +11,51 @@ from beefirst.laboratory.scratch_database import PREFIX
 from beefirst.machine.folders import NOTEBOOKS
 from beefirst.machine.waiting import wait_for, wait_until
 from tests.support.browser import Tab, needs_chromium
-from tests.support.notebook_page import RUN_SECONDS, NotebookPage, first_sight, run_and_judge
+from tests.support.notebook_page import RUN_SECONDS, NotebookPage, begin, first_sight, judge, run_and_judge
 from tests.support.up_process import UpProcess
 
 pytestmark = needs_chromium
 
-OTHERS = [path for path in sorted(NOTEBOOKS.glob("*.ipynb")) if path.stem != "00_start_here"]
+FIRST, *QUICK, LONGEST = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 CLEAN_UP_SECONDS = 120
 STDERR = '[data-mime-type="application/vnd.jupyter.stderr"]'
 ROWS = "cell => [...cell.querySelectorAll('tbody tr')].map(row => [...row.cells].map(it => it.innerText.trim()))"
 
 
-def test_the_link_opens_the_first_notebook_and_nothing_stands_in_the_way(browser: Browser, running: UpProcess) -> None:
-    assert first_sight(browser, running.notebook_url, running.link, "up") == []
+@pytest.fixture(scope="module")
+def begun(browser: Browser, running: UpProcess) -> Iterator[NotebookPage]:
+    """The longest notebook, which runs while others do."""
+    with Tab(browser, running.notebook_url) as tab:
+        yield begin(tab, LONGEST, running.token)
 
 
-@pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
+@pytest.mark.usefixtures("begun")
+@pytest.mark.parametrize("name", QUICK)
 def test_a_notebook_runs_through_the_menu_and_is_right_in_every_respect(
-    browser: Browser, running: UpProcess, path: Path
+    browser: Browser, running: UpProcess, name: str
 ) -> None:
-    token = running.link.partition("token=")[2]
+    assert run_and_judge(browser, running.notebook_url, name, "up", running.token) == []
 
-    assert run_and_judge(browser, running.notebook_url, path.stem, "up", token) == []
+
+def test_the_longest_notebook_is_right_as_well(begun: NotebookPage) -> None:
+    assert judge(begun, f"up/{LONGEST}") == []
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser, running: UpProcess) -> Iterator[Tab]:
+    """For notebook 00."""
+    with Tab(browser, running.notebook_url) as tab:
+        yield tab
+
+
+@pytest.fixture(scope="module")
+def start_here(tab: Tab, running: UpProcess) -> NotebookPage:
+    """What the link of `up` opens."""
+    return NotebookPage(tab, running.link)
+
+
+def test_the_link_opens_the_first_notebook_and_nothing_stands_in_the_way(tab: Tab, start_here: NotebookPage) -> None:
+    assert first_sight(tab, start_here, "up") == []
 
 
 def verdicts(cell: Locator) -> dict[str, str]:
@@ -67,31 +89,29 @@ class Stopped:
 
 
 @pytest.fixture(scope="module")
-def stopped(browser: Browser, running: UpProcess) -> Iterator[Stopped]:
+def stopped(start_here: NotebookPage, running: UpProcess) -> Stopped:
     """Notebook 00, stopped amid notebook 02, which then has programs and databases; and then gone on with."""
-    with Tab(browser, running.notebook_url) as tab:
-        notebook = NotebookPage(tab, running.link)
-        notebook.stop_saving_automatically()
-        before = left(running)
-        cell = notebook.cell("every_notebook_holds")
-        notebook.choose("Run", "runmenu:run-all")
-        wait_until(lambda: verdicts(cell).get("02_migrations", "").startswith("running: cell"), RUN_SECONDS)
-        wait_until(lambda: any(PREFIX in str(thing) for thing in left(running)), RUN_SECONDS)
-        notebook.interrupt()
-        notebook.wait_for_end()
-        shown, said = verdicts(cell), cell.locator(STDERR).all_inner_texts()
-        wait_for(lambda: left(running) == before, CLEAN_UP_SECONDS)
-        left_behind = left(running) - before
-        notebook.panel.get_by_role("heading", name="Are these the notebooks as they were shipped?").click()
-        notebook.choose("Run", "notebook:run-all-below")
-        notebook.wait_for_cell("verdict.conclude()")
-        saved = notebook.save()
-        notebook.screenshot("up/00_start_here")
-        yield Stopped(shown, [text.strip() for text in said], left_behind, notebook.faults(saved))
+    start_here.stop_saving_automatically()
+    before = left(running)
+    cell = start_here.cell("every_notebook_holds")
+    start_here.choose("Run", "runmenu:run-all")
+    wait_until(lambda: verdicts(cell).get("02_migrations", "").startswith("running: cell"), RUN_SECONDS)
+    wait_until(lambda: len([thing for thing in left(running) - before if PREFIX in str(thing)]) > 0, RUN_SECONDS)
+    start_here.interrupt()
+    start_here.wait_for_end()
+    shown, said = verdicts(cell), [text.strip() for text in cell.locator(STDERR).all_inner_texts()]
+    wait_for(lambda: left(running) <= before, CLEAN_UP_SECONDS)
+    left_behind = left(running) - before
+    start_here.panel.get_by_role("heading", name="Are these the notebooks as they were shipped?").click()
+    start_here.choose("Run", "notebook:run-all-below")
+    start_here.wait_for_cell("verdict.conclude()")
+    saved = start_here.save()
+    start_here.screenshot(f"up/{FIRST}")
+    return Stopped(shown, said, left_behind, start_here.faults(saved))
 
 
 def test_00_shows_each_verdict_as_it_comes_and_what_the_stop_kept_from_running(stopped: Stopped) -> None:
-    first, running, *others = (stopped.verdicts[path.stem] for path in OTHERS)
+    first, running, *others = (stopped.verdicts[name] for name in (*QUICK, LONGEST))
 
     assert first.startswith("PASS")
     assert running == "stopped"

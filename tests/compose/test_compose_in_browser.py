@@ -4,9 +4,9 @@ import pytest
 from playwright.sync_api import Browser
 
 from beefirst.machine.waiting import wait_until
-from tests.support.browser import needs_chromium
+from tests.support.browser import Tab, needs_chromium
 from tests.support.compose_stack import HANGS_SECONDS, ComposeStack, needs_engine
-from tests.support.notebook_page import first_sight, run_and_judge
+from tests.support.notebook_page import NotebookPage, first_sight, run_and_judge
 
 pytestmark = [needs_chromium, needs_engine]
 
@@ -21,7 +21,8 @@ def address(stack: ComposeStack) -> str:
 def test_the_address_alone_opens_the_first_notebook_and_nothing_stands_in_the_way(
     browser: Browser, address: str
 ) -> None:
-    assert first_sight(browser, address, address, "compose") == []
+    with Tab(browser, address) as tab:
+        assert first_sight(tab, NotebookPage(tab, address), "compose") == []
 
 
 def test_notebook_01_runs_through_the_menu_and_every_check_holds(browser: Browser, address: str) -> None:

@@ -61,6 +61,11 @@ class NotebookPage:
         """The file that is open."""
         return str(self._page.locator(".lm-DockPanel-tabBar .jp-mod-current .lm-TabBar-tabLabel").inner_text())
 
+    @property
+    def path(self) -> str:
+        """The path in the address."""
+        return urlsplit(self._page.url).path
+
     def is_unsaved(self) -> bool:
         """Tell whether the tab is marked as changed."""
         return self._page.locator(".lm-DockPanel-tabBar .jp-mod-current.jp-mod-dirty").count() > 0
@@ -76,11 +81,6 @@ class NotebookPage:
         if "lm-mod-toggled" in str(toggle.get_attribute("class")):
             toggle.click()
         self._page.keyboard.press("Escape")
-
-    def run_all_cells(self) -> None:
-        """Choose Run > Run All Cells and wait until the kernel is done, or an error has ended the run."""
-        self.choose("Run", "runmenu:run-all")
-        self.wait_for_end()
 
     def choose(self, menu: str, command: str) -> None:
         """Choose an entry of a menu by its command."""
@@ -170,10 +170,32 @@ def _faults_of_verdict(cells: list[dict[str, Any]], nothing_hidden: bool) -> Ite
         yield f"the verdict says {verdict}"
 
 
+def begin(tab: Tab, name: str, token: str = "") -> NotebookPage:
+    """Open a notebook and choose Run > Run All Cells; arguments as for `run_and_judge`."""
+    notebook = NotebookPage(tab, f"{tab.server}/lab/tree/{name}.ipynb?reset&token={token}")
+    notebook.stop_saving_automatically()
+    notebook.choose("Run", "runmenu:run-all")
+    return notebook
+
+
+def judge(notebook: NotebookPage, picture: str, *, nothing_hidden: bool = False) -> list[str]:
+    """Wait until all cells have run, save, take a picture, and return what is wrong.
+
+    Args:
+        notebook: as `begin` returns it.
+        picture: its name, as for `NotebookPage.screenshot`.
+        nothing_hidden: as for `NotebookPage.faults`.
+    """
+    notebook.wait_for_end()
+    saved = notebook.save()
+    notebook.screenshot(picture)
+    return notebook.faults(saved, nothing_hidden=nothing_hidden)
+
+
 def run_and_judge(
     browser: Browser, server: str, name: str, way: str, token: str = "", *, nothing_hidden: bool = False
 ) -> list[str]:
-    """Open a notebook, run all its cells, save it, take a picture, and return what is wrong.
+    """Open a notebook, run all its cells, and return what is wrong.
 
     Args:
         browser: runs the tab.
@@ -184,23 +206,21 @@ def run_and_judge(
         nothing_hidden: as for `NotebookPage.faults`.
     """
     with Tab(browser, server) as tab:
-        notebook = NotebookPage(tab, f"{server}/lab/tree/{name}.ipynb?reset&token={token}")
-        notebook.stop_saving_automatically()
-        notebook.run_all_cells()
-        saved = notebook.save()
-        notebook.screenshot(f"{way}/{name}")
-        return notebook.faults(saved, nothing_hidden=nothing_hidden)
+        return judge(begin(tab, name, token), f"{way}/{name}", nothing_hidden=nothing_hidden)
 
 
-def first_sight(browser: Browser, server: str, link: str, way: str) -> list[str]:
-    """Open JupyterLab by the link that a reader is given, touch nothing, and return what a reader would frown at."""
-    with Tab(browser, server) as tab:
-        notebook = NotebookPage(tab, link)
-        tab.page.wait_for_timeout(LINGER_SECONDS * 1000)
-        tab.screenshot(f"{way}/first_sight")
-        path = urlsplit(tab.page.url).path
-        return [
-            *tab.faults(),
-            *([] if path == FIRST else [f"it opens on {path}"]),
-            *(["marked as unsaved"] if notebook.is_unsaved() else []),
-        ]
+def first_sight(tab: Tab, notebook: NotebookPage, way: str) -> list[str]:
+    """Look at what the link that a reader is given has opened, touch nothing, and return what a reader would frown at.
+
+    Args:
+        tab: with nothing else in it.
+        notebook: that is open in it.
+        way: names the folder of the picture.
+    """
+    tab.page.wait_for_timeout(LINGER_SECONDS * 1000)
+    tab.screenshot(f"{way}/first_sight")
+    return [
+        *tab.faults(),
+        *([] if notebook.path == FIRST else [f"it opens on {notebook.path}"]),
+        *(["marked as unsaved"] if notebook.is_unsaved() else []),
+    ]

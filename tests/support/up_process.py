@@ -51,6 +51,10 @@ class UpProcess:
         """The link to JupyterLab that it prints last, in its table; it holds the token."""
         return str(re.findall(r"JupyterLab +(http\S+)", self.output())[-1])
 
+    @property
+    def token(self) -> str:
+        return self.link.partition("token=")[2]
+
     def output(self) -> str:
         return self._output.read_text()
 
