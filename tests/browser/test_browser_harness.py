@@ -76,10 +76,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         service.stop()
 
 
+def link(server: str, name: str) -> str:
+    return f"{server}/lab/tree/{name}.ipynb?reset&token={TOKEN}"
+
+
 @pytest.fixture(scope="module")
 def bad(browser: Browser, server: str) -> list[str]:
     """What is found in a notebook with one cell for each fault."""
-    return run_and_judge(browser, server, "bad", "harness", TOKEN)
+    with Tab(browser, server) as tab:
+        return run_and_judge(NotebookPage(tab, link(server, "bad")), "harness/bad")
 
 
 @pytest.mark.parametrize("fault", BAD)
@@ -87,30 +92,43 @@ def test_a_fault_is_found(bad: list[str], fault: str) -> None:
     assert [found for found in bad if found.startswith(fault)] != []
 
 
-def test_a_cell_that_raises_is_found(browser: Browser, server: str) -> None:
-    assert "error: ZeroDivisionError: division by zero" in run_and_judge(browser, server, "raising", "harness", TOKEN)
-
-
-def test_a_notebook_from_elsewhere_is_found_not_to_be_trusted_and_not_to_have_run(
-    browser: Browser, server: str
-) -> None:
+@pytest.fixture(scope="module")
+def tab(browser: Browser, server: str) -> Iterator[Tab]:
+    """For the other notebooks."""
     with Tab(browser, server) as tab:
-        notebook = NotebookPage(tab, f"{server}/lab/tree/downloaded.ipynb?reset&token={TOKEN}")
-
-        found = notebook.faults(notebook.save())
-        assert "not trusted: '1'" in found
-        assert "not run: '1'" in found
+        yield tab
 
 
-def test_a_page_that_opens_on_another_notebook_is_found(browser: Browser, server: str) -> None:
-    with Tab(browser, server) as tab:
-        notebook = NotebookPage(tab, f"{server}/lab/tree/raising.ipynb?token={TOKEN}")
+@pytest.fixture(scope="module")
+def page(tab: Tab, server: str) -> NotebookPage:
+    """JupyterLab, opened on another notebook than the first."""
+    return NotebookPage(tab, link(server, "raising"))
 
-        assert "it opens on /lab/tree/raising.ipynb" in first_sight(tab, notebook, "harness")
+
+def test_a_page_that_opens_on_another_notebook_is_found(tab: Tab, page: NotebookPage) -> None:
+    page.open("raising")
+
+    assert "it opens on /lab/tree/raising.ipynb" in first_sight(tab, page, "harness/first_sight", seconds=0)
 
 
-def test_a_sound_notebook_has_no_fault_and_leaves_a_picture(browser: Browser, server: str) -> None:
-    assert run_and_judge(browser, server, "00_start_here", "harness", TOKEN) == []
+def test_a_cell_that_raises_is_found(page: NotebookPage) -> None:
+    page.open("raising")
+
+    assert "error: ZeroDivisionError: division by zero" in run_and_judge(page, "harness/raising")
+
+
+def test_a_notebook_from_elsewhere_is_found_not_to_be_trusted_and_not_to_have_run(page: NotebookPage) -> None:
+    page.open("downloaded")
+
+    found = page.faults(page.save())
+    assert "not trusted: '1'" in found
+    assert "not run: '1'" in found
+
+
+def test_a_sound_notebook_has_no_fault_and_leaves_a_picture(page: NotebookPage) -> None:
+    page.open("00_start_here")
+
+    assert run_and_judge(page, "harness/00_start_here") == []
     assert (ARTIFACTS / "screenshots" / "harness" / "00_start_here.png").stat().st_size > 10_000
 
 

@@ -23,39 +23,42 @@ ROWS = "cell => [...cell.querySelectorAll('tbody tr')].map(row => [...row.cells]
 
 
 @pytest.fixture(scope="module")
-def begun(browser: Browser, running: UpProcess) -> Iterator[NotebookPage]:
-    """The longest notebook, which runs while others do."""
-    with Tab(browser, running.notebook_url) as tab:
-        yield begin(tab, LONGEST, running.token)
-
-
-@pytest.mark.usefixtures("begun")
-@pytest.mark.parametrize("name", QUICK)
-def test_a_notebook_runs_through_the_menu_and_is_right_in_every_respect(
-    browser: Browser, running: UpProcess, name: str
-) -> None:
-    assert run_and_judge(browser, running.notebook_url, name, "up", running.token) == []
-
-
-def test_the_longest_notebook_is_right_as_well(begun: NotebookPage) -> None:
-    assert judge(begun, f"up/{LONGEST}") == []
-
-
-@pytest.fixture(scope="module")
 def tab(browser: Browser, running: UpProcess) -> Iterator[Tab]:
-    """For notebook 00."""
+    """For all notebooks but the longest."""
     with Tab(browser, running.notebook_url) as tab:
         yield tab
 
 
 @pytest.fixture(scope="module")
-def start_here(tab: Tab, running: UpProcess) -> NotebookPage:
+def page(tab: Tab, running: UpProcess) -> NotebookPage:
     """What the link of `up` opens."""
     return NotebookPage(tab, running.link)
 
 
-def test_the_link_opens_the_first_notebook_and_nothing_stands_in_the_way(tab: Tab, start_here: NotebookPage) -> None:
-    assert first_sight(tab, start_here, "up") == []
+def test_the_link_opens_the_first_notebook_and_nothing_stands_in_the_way(tab: Tab, page: NotebookPage) -> None:
+    assert first_sight(tab, page, "up/first_sight") == []
+
+
+@pytest.fixture(scope="module")
+def longest(browser: Browser, running: UpProcess) -> Iterator[NotebookPage]:
+    """The longest notebook, which runs while others do."""
+    with Tab(browser, running.notebook_url) as tab:
+        notebook = NotebookPage(tab, f"{tab.server}/lab/tree/{LONGEST}.ipynb?reset&token={running.token}")
+        begin(notebook)
+        yield notebook
+
+
+@pytest.mark.usefixtures("longest")
+@pytest.mark.parametrize("name", QUICK)
+def test_a_notebook_runs_through_the_menu_and_is_right_in_every_respect(page: NotebookPage, name: str) -> None:
+    page.open(name)
+
+    assert run_and_judge(page, f"up/{name}") == []
+    page.close()
+
+
+def test_the_longest_notebook_is_right_as_well(longest: NotebookPage) -> None:
+    assert judge(longest, f"up/{LONGEST}") == []
 
 
 def verdicts(cell: Locator) -> dict[str, str]:
@@ -89,25 +92,26 @@ class Stopped:
 
 
 @pytest.fixture(scope="module")
-def stopped(start_here: NotebookPage, running: UpProcess) -> Stopped:
+def stopped(page: NotebookPage, running: UpProcess) -> Stopped:
     """Notebook 00, stopped amid notebook 02, which then has programs and databases; and then gone on with."""
-    start_here.stop_saving_automatically()
+    page.open(FIRST)
+    page.stop_saving_automatically()
     before = left(running)
-    cell = start_here.cell("every_notebook_holds")
-    start_here.choose("Run", "runmenu:run-all")
+    cell = page.cell("every_notebook_holds")
+    page.choose("Run", "runmenu:run-all")
     wait_until(lambda: verdicts(cell).get("02_migrations", "").startswith("running: cell"), RUN_SECONDS)
     wait_until(lambda: len([thing for thing in left(running) - before if PREFIX in str(thing)]) > 0, RUN_SECONDS)
-    start_here.interrupt()
-    start_here.wait_for_end()
+    page.interrupt()
+    page.wait_for_end()
     shown, said = verdicts(cell), [text.strip() for text in cell.locator(STDERR).all_inner_texts()]
     wait_for(lambda: left(running) <= before, CLEAN_UP_SECONDS)
     left_behind = left(running) - before
-    start_here.panel.get_by_role("heading", name="Are these the notebooks as they were shipped?").click()
-    start_here.choose("Run", "notebook:run-all-below")
-    start_here.wait_for_cell("verdict.conclude()")
-    saved = start_here.save()
-    start_here.screenshot(f"up/{FIRST}")
-    return Stopped(shown, said, left_behind, start_here.faults(saved))
+    page.panel.get_by_role("heading", name="Are these the notebooks as they were shipped?").click()
+    page.choose("Run", "notebook:run-all-below")
+    page.wait_for_cell("verdict.conclude()")
+    saved = page.save()
+    page.screenshot(f"up/{FIRST}")
+    return Stopped(shown, said, left_behind, page.faults(saved))
 
 
 def test_00_shows_each_verdict_as_it_comes_and_what_the_stop_kept_from_running(stopped: Stopped) -> None:

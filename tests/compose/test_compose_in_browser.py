@@ -1,5 +1,7 @@
 """What a reader's browser shows of `docker compose up`: first sight, and the notebook of what only containers show."""
 
+from collections.abc import Iterator
+
 import pytest
 from playwright.sync_api import Browser
 
@@ -12,18 +14,26 @@ pytestmark = [needs_chromium, needs_engine]
 
 
 @pytest.fixture(scope="module")
-def address(stack: ComposeStack) -> str:
-    """The address of JupyterLab as a reader types it."""
+def tab(browser: Browser, stack: ComposeStack) -> Iterator[Tab]:
+    """For the address of JupyterLab as a reader types it."""
     wait_until(stack.serves_notebooks, HANGS_SECONDS)
-    return f"http://localhost:{stack.ports['NOTEBOOK_PORT']}"
+    with Tab(browser, f"http://localhost:{stack.ports['NOTEBOOK_PORT']}") as tab:
+        yield tab
+
+
+@pytest.fixture(scope="module")
+def start_here(tab: Tab) -> NotebookPage:
+    """What the address alone opens."""
+    return NotebookPage(tab, tab.server)
 
 
 def test_the_address_alone_opens_the_first_notebook_and_nothing_stands_in_the_way(
-    browser: Browser, address: str
+    tab: Tab, start_here: NotebookPage
 ) -> None:
-    with Tab(browser, address) as tab:
-        assert first_sight(tab, NotebookPage(tab, address), "compose") == []
+    assert first_sight(tab, start_here, "compose/first_sight") == []
 
 
-def test_notebook_01_runs_through_the_menu_and_every_check_holds(browser: Browser, address: str) -> None:
-    assert run_and_judge(browser, address, "01_compose", "compose", nothing_hidden=True) == []
+def test_notebook_01_runs_through_the_menu_and_every_check_holds(start_here: NotebookPage) -> None:
+    start_here.open("01_compose")
+
+    assert run_and_judge(start_here, "compose/01_compose", nothing_hidden=True) == []

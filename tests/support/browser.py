@@ -143,10 +143,16 @@ class Tab:
         return not self._was_cut_off
 
     def faults(self) -> list[str]:
-        """Return what the page should not have done: asked another server, complained in the console, popped up."""
-        popped_up = [f"pop-up: {text}" for text in self.page.evaluate("window.popUps")]
+        """Return what the page should not have done: asked another server, complained in the console, popped up.
+
+        Each is told once.
+        """
+        popped_up = [f"pop-up: {text}" for text in self.page.evaluate("window.popUps.splice(0)")]
         foreign = [f"request to another server: {url}" for url in self._asked if not self._is_own(url)]
-        return self._said + popped_up + foreign
+        said = self._said.copy()
+        self._said.clear()
+        self._asked.clear()
+        return said + popped_up + foreign
 
     def _is_own(self, url: str) -> bool:
         asked = urlsplit(url)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
 from tests.support.browser import SECONDS, Tab
 
@@ -17,7 +17,8 @@ LINGER_SECONDS = 5
 
 FIRST = "/lab/tree/00_start_here.ipynb"
 PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
-STATUS_BAR, IDLE = "#jp-main-statusbar", "| Idle"
+TAB = ".lm-DockPanel-tabBar .jp-mod-current .lm-TabBar-tabLabel"
+STATUS_BAR, IDLE, KERNEL = "#jp-main-statusbar", "| Idle", "Python 3 (ipykernel)"
 
 HAS_RUN = """panel => {
     const prompts = [...panel.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(prompt => prompt.textContent);
@@ -42,11 +43,11 @@ TOO_WIDE = """panel => [...panel.querySelectorAll(
 
 
 class NotebookPage:
-    """A notebook that is open in a tab.
+    """JupyterLab in a tab, with a notebook in front.
 
     Args:
         tab: of a browser, on the address of JupyterLab.
-        url: a link that opens the notebook; may hold the token.
+        url: a link that opens a notebook; may hold the token.
     """
 
     def __init__(self, tab: Tab, url: str) -> None:
@@ -56,10 +57,22 @@ class NotebookPage:
         self.panel: Locator = self._page.locator(PANEL)
         self.panel.locator(".jp-Notebook .jp-Cell").first.wait_for()
 
+    def open(self, name: str) -> None:
+        """Double-click a notebook in the list of files, and wait until it is in front and its kernel there."""
+        self._page.locator(".jp-DirListing-item", has_text=f"{name}.ipynb").dblclick()
+        expect(self._page.locator(TAB)).to_have_text(f"{name}.ipynb", timeout=SECONDS * 1000)
+        self.panel.locator(".jp-Notebook .jp-Cell").first.wait_for()
+        expect(self.panel.locator(".jp-KernelName")).to_have_text(KERNEL, timeout=SECONDS * 1000)
+        expect(self._page.locator(STATUS_BAR)).to_contain_text(IDLE, timeout=SECONDS * 1000)
+
+    def close(self) -> None:
+        """Close the notebook in front, which ends its kernel."""
+        self._page.locator(".lm-DockPanel-tabBar .jp-mod-current .lm-TabBar-tabCloseIcon").click()
+
     @property
     def name(self) -> str:
         """The file that is open."""
-        return str(self._page.locator(".lm-DockPanel-tabBar .jp-mod-current .lm-TabBar-tabLabel").inner_text())
+        return str(self._page.locator(TAB).inner_text())
 
     @property
     def path(self) -> str:
@@ -170,19 +183,23 @@ def _faults_of_verdict(cells: list[dict[str, Any]], nothing_hidden: bool) -> Ite
         yield f"the verdict says {verdict}"
 
 
-def begin(tab: Tab, name: str, token: str = "") -> NotebookPage:
-    """Open a notebook and choose Run > Run All Cells; arguments as for `run_and_judge`."""
-    notebook = NotebookPage(tab, f"{tab.server}/lab/tree/{name}.ipynb?reset&token={token}")
+def run_and_judge(notebook: NotebookPage, picture: str, *, nothing_hidden: bool = False) -> list[str]:
+    """Run all cells of the notebook in front, and return what is wrong; arguments as for `judge`."""
+    begin(notebook)
+    return judge(notebook, picture, nothing_hidden=nothing_hidden)
+
+
+def begin(notebook: NotebookPage) -> None:
+    """Choose Run > Run All Cells."""
     notebook.stop_saving_automatically()
     notebook.choose("Run", "runmenu:run-all")
-    return notebook
 
 
 def judge(notebook: NotebookPage, picture: str, *, nothing_hidden: bool = False) -> list[str]:
     """Wait until all cells have run, save, take a picture, and return what is wrong.
 
     Args:
-        notebook: as `begin` returns it.
+        notebook: in front, and begun.
         picture: its name, as for `NotebookPage.screenshot`.
         nothing_hidden: as for `NotebookPage.faults`.
     """
@@ -192,33 +209,17 @@ def judge(notebook: NotebookPage, picture: str, *, nothing_hidden: bool = False)
     return notebook.faults(saved, nothing_hidden=nothing_hidden)
 
 
-def run_and_judge(
-    browser: Browser, server: str, name: str, way: str, token: str = "", *, nothing_hidden: bool = False
-) -> list[str]:
-    """Open a notebook, run all its cells, and return what is wrong.
-
-    Args:
-        browser: runs the tab.
-        server: the address of JupyterLab.
-        name: the notebook without its suffix.
-        way: names the folder of the pictures.
-        token: lets the browser in, if JupyterLab asks for one.
-        nothing_hidden: as for `NotebookPage.faults`.
-    """
-    with Tab(browser, server) as tab:
-        return judge(begin(tab, name, token), f"{way}/{name}", nothing_hidden=nothing_hidden)
-
-
-def first_sight(tab: Tab, notebook: NotebookPage, way: str) -> list[str]:
+def first_sight(tab: Tab, notebook: NotebookPage, picture: str, seconds: float = LINGER_SECONDS) -> list[str]:
     """Look at what the link that a reader is given has opened, touch nothing, and return what a reader would frown at.
 
     Args:
         tab: with nothing else in it.
         notebook: that is open in it.
-        way: names the folder of the picture.
+        picture: its name, as for `NotebookPage.screenshot`.
+        seconds: how long to look.
     """
-    tab.page.wait_for_timeout(LINGER_SECONDS * 1000)
-    tab.screenshot(f"{way}/first_sight")
+    tab.page.wait_for_timeout(seconds * 1000)
+    tab.screenshot(picture)
     return [
         *tab.faults(),
         *([] if notebook.path == FIRST else [f"it opens on {notebook.path}"]),

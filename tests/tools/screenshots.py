@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 
 from beefirst.machine.folders import NOTEBOOKS
 from tests.support.browser import Tab, start_browser
-from tests.support.notebook_page import begin
+from tests.support.notebook_page import NotebookPage, begin
 from tests.support.up_process import run_up
 
 PICTURES = {
@@ -37,7 +37,8 @@ def take(browser: Browser, link: str, notebook: str, heading: str, picture: Path
     """
     server, _, token = link.partition("/?token=")
     with Tab(browser, server) as tab:
-        page = begin(tab, notebook, token)
+        page = NotebookPage(tab, f"{server}/lab/tree/{notebook}.ipynb?reset&token={token}")
+        begin(page)
         page.wait_for_end()
         faults = page.faults(page.save())
         page.panel.get_by_role("heading", name=heading, exact=True).evaluate(
