@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.experiments import registration
 from beefirst.evaluation.experiments.registration import WatchedAddress
 from beefirst.laboratory.project_copy import ProjectCopy
 from beefirst.laboratory.testbed import Testbed
+from tests.support.evidence import fails
 
 BOB = "bob@example.com"
 
@@ -35,14 +35,6 @@ def odd() -> Iterator[Testbed]:
         copy.add(NEVER_ACTIVE)
         with Testbed(code=copy.code, ttl_seconds=3600, sweep_interval_seconds=3600, max_attempts=4) as testbed:
             yield testbed
-
-
-def fails(evidence: Evidence, *words: str) -> None:
-    """Assert that evidence is a FAIL for a reason that fits, and not for a crash."""
-    assert not evidence.holds
-    assert "the experiment itself stopped" not in evidence.summary
-    for word in words:
-        assert word in evidence.summary
 
 
 def test_each_step_to_an_account_is_seen(sound: Testbed) -> None:

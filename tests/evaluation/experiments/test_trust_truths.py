@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.experiments.trust_truths import changes, claims, guesses, proofs, raw_sql
 from beefirst.laboratory.api_process import start_api
 from beefirst.laboratory.project_copy import ProjectCopy
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.laboratory.testbed import Testbed
+from tests.support.evidence import fails
 
 TRUTHS_OF_THE_SCHEMA = (1, 6, 8, 9, 10, 11)
 
@@ -65,14 +65,6 @@ def careless() -> Iterator[Testbed]:
         with Testbed(2, code=copy.code, ttl_seconds=3600, max_attempts=10) as testbed:
             testbed.ttl_seconds, testbed.max_attempts = 60, 3
             yield testbed
-
-
-def fails(evidence: Evidence, *words: str) -> None:
-    """Assert that evidence is a FAIL for a reason that fits, and not for a crash."""
-    assert not evidence.holds
-    assert "the experiment itself stopped" not in evidence.summary
-    for word in words:
-        assert word in evidence.summary
 
 
 def test_an_address_that_many_register_at_once_has_one_claim(sound: Testbed, careless: Testbed) -> None:
