@@ -91,11 +91,12 @@ def _up(options: argparse.Namespace) -> None:
 def _api(_: argparse.Namespace) -> None:
     # What is loaded stays: looking through it for garbage takes an eighth of the start, and later a request's time.
     gc.disable()
+    settings, deployment = Settings.load(), DeploymentSettings.load()  # first: a refusal need not wait for the rest
     from beefirst.api.server import serve_api
 
     gc.freeze()
     gc.enable()
-    serve_api(Settings.load(), DeploymentSettings.load())
+    serve_api(settings, deployment)
 
 
 def _migrate(options: argparse.Namespace) -> None:

@@ -24,7 +24,6 @@ SECRET = "correct-horse-battery"
 LONGEST_FIRST = (
     "tests/compose/",
     "tests/browser/",
-    "tests/evaluation/test_report_of_all.py",
     "notebooks/00",
     "notebooks/07",
 )

@@ -138,12 +138,14 @@ class ServerProcess:
         return self.process.wait()
 
 
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""A proxy in the environment is for other machines."""
+
+
 def answers(url: str, seconds: float = 2) -> bool:
     """Tell whether a GET of `url` is answered with 200 within `seconds`."""
-    # A proxy in the environment is for other machines.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=seconds) as response:
+        with DIRECTLY.open(url, timeout=seconds) as response:
             return bool(response.status == 200)
     except (OSError, http.client.HTTPException):  # the latter of a server that speaks something else
         return False

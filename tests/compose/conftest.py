@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 Report = Future[CompletedProcess[str]]
 
+REPORT = "docker compose exec notebook python -m beefirst report --output /data/report"
+TAKEN_OUT = "docker compose cp notebook:/data/report report"
+"""The README's two commands for a report."""
+
 
 @pytest.fixture(scope="package")
 def new_stack() -> Iterator[ComposeStack]:
@@ -26,9 +30,8 @@ def new_stack() -> Iterator[ComposeStack]:
 @pytest.fixture(scope="package")
 def report(new_stack: ComposeStack) -> Iterator[Report]:
     """The README's report of every notebook: it is made while other tests run, and its result is how it ended."""
-    command = "docker compose exec notebook python -m beefirst report --output /data/report"
     thread = ThreadPoolExecutor(1)
-    yield thread.submit(new_stack.try_shell, command)
+    yield thread.submit(new_stack.try_shell, REPORT)
     thread.shutdown(wait=False)  # where nobody has waited for it, it ends with the stack
 
 

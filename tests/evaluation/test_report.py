@@ -1,4 +1,4 @@
-"""The report, on small notebooks; `test_report_of_all.py` is about the one of those that are shipped."""
+"""The report, on small notebooks; that of the notebooks that are shipped is made and looked at in `tests/compose`."""
 
 import contextlib
 import io

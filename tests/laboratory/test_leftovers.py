@@ -67,7 +67,7 @@ def seen(kernel: Kernel) -> tuple[int, ...]:
 
 
 def test_a_kernel_that_is_killed_amid_an_experiment_leaves_nothing(kernel: Kernel) -> None:
-    kernel.make_testbed()
+    kernel.make_testbed(replicas=2)
     kernel.be_busy()
     before = seen(kernel)
 
@@ -78,7 +78,7 @@ def test_a_kernel_that_is_killed_amid_an_experiment_leaves_nothing(kernel: Kerne
 
 
 def test_a_kernel_that_is_killed_while_it_makes_a_testbed_leaves_nothing(kernel: Kernel) -> None:
-    kernel.send(TESTBED)
+    kernel.send(TESTBED.format(2))
     wait_until(lambda: len(kernel.processes(API)) >= 1)
 
     kernel.kill()
@@ -92,14 +92,14 @@ def test_a_kernel_that_ends_in_order_leaves_nothing(kernel: Kernel) -> None:
 
     kernel.manager.shutdown_kernel(now=False)
 
-    assert before == (2, 3, 1, 1, 1)
+    assert before == (1, 2, 1, 1, 1)
     wait_until(lambda: kernel.leftovers() == NOTHING)
 
 
 def test_a_cell_that_is_interrupted_while_apis_start_leaves_nothing_and_works_when_run_again(
     lasting_kernel: Kernel,
 ) -> None:
-    request = lasting_kernel.send(TESTBED)
+    request = lasting_kernel.send(TESTBED.format(2))
     wait_until(lambda: len(lasting_kernel.processes(API)) == 2)
 
     lasting_kernel.manager.interrupt_kernel()
@@ -112,8 +112,8 @@ def test_a_cell_that_is_interrupted_while_apis_start_leaves_nothing_and_works_wh
 
 def test_many_replicas_that_are_interrupted_while_they_start_leave_nothing(lasting_kernel: Kernel) -> None:
     assert lasting_kernel.run("from beefirst.evaluation.experiments import migrations") is None
-    request = lasting_kernel.send("migrations.many_replicas(8)")
-    wait_until(lambda: len(lasting_kernel.processes(API)) == 8)
+    request = lasting_kernel.send("migrations.many_replicas(4)")
+    wait_until(lambda: len(lasting_kernel.processes(API)) == 4)
 
     lasting_kernel.manager.interrupt_kernel()
 
@@ -127,7 +127,7 @@ def test_a_cell_that_is_run_twice_has_what_it_made_the_second_time_alone(lasting
     first = set(lasting_kernel.addresses)
     lasting_kernel.make_testbed()
 
-    assert seen(lasting_kernel) == (2, 3, 1, 1, 1)
+    assert seen(lasting_kernel) == (1, 2, 1, 1, 1)
     assert first.isdisjoint(lasting_kernel.open_addresses())
 
 
@@ -137,7 +137,7 @@ def test_an_error_keeps_nothing_of_the_run_before(lasting_kernel: Kernel) -> Non
     lasting_kernel.make_testbed()
 
     assert error == "MailError"
-    assert seen(lasting_kernel) == (2, 3, 1, 1, 1)
+    assert seen(lasting_kernel) == (1, 2, 1, 1, 1)
 
 
 def test_the_reaper_is_not_told_the_password_where_others_can_read_it(

@@ -22,7 +22,7 @@ from tests.support.folders import open_folder
 MARK = "BEEFIRST_TEST_KERNEL"
 SECONDS = 90
 
-TESTBED = "from beefirst.laboratory.testbed import PASSWORD, Testbed; testbed = Testbed(replicas=2)"
+TESTBED = "from beefirst.laboratory.testbed import PASSWORD, Testbed; testbed = Testbed(replicas={})"
 BUSY = "import time; time.sleep(600)"
 API, REAPER, POSTGRES = "-m beefirst api", "-m beefirst.laboratory.reaper", "postgres"
 
@@ -86,9 +86,9 @@ class Kernel:
         """Run a cell; arguments as for `send`, value as of `answer`."""
         return self.answer(self.send(source, expression, cell))
 
-    def make_testbed(self) -> None:
+    def make_testbed(self, replicas: int = 1) -> None:
         """Run the cell that makes a Testbed, and note where it listens."""
-        assert self.run(TESTBED) is None
+        assert self.run(TESTBED.format(replicas)) is None
         self.addresses |= set(self.run("", "[*testbed.urls.split(), testbed.mailbox.url]"))
 
     def clear(self) -> None:

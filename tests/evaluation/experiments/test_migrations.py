@@ -16,12 +16,17 @@ RUNNER = "beefirst/database/migrations.py"
 
 
 class WithoutLock(ProjectCopy):
-    """Its runners do not wait for one another."""
+    """Its runners do not wait for one another, but to make the table of their history."""
 
     def __init__(self, extra: int = 0) -> None:
         super().__init__(extra)
         self.replace(RUNNER, '"SELECT pg_advisory_lock(%s)"', '"SELECT %s::bigint"')
         self.replace(RUNNER, '"SELECT pg_advisory_unlock(%s)"', '"SELECT %s::bigint"')
+        self.replace(
+            RUNNER,
+            "        await connection.execute(CREATE_HISTORY)\n",
+            "        await connection.execute('SELECT pg_advisory_xact_lock(1);' + CREATE_HISTORY)\n",
+        )
 
 
 class WithoutTransaction(ProjectCopy):

@@ -105,7 +105,7 @@ def test_a_claim_frees_its_address_by_itself() -> None:
         copy.add(NEVER_FREE_AGAIN)
 
         assert claims.free_by_itself().holds
-        fails(claims.free_by_itself(1, code=copy.code), "claimed by the second person, CLAIMED, 1")
+        fails(claims.free_by_itself(1, 3, code=copy.code), "claimed by the second person, CLAIMED, 1")
 
 
 def test_as_many_guesses_are_judged_as_a_claim_allows(sound: Testbed, careless: Testbed) -> None:
@@ -114,7 +114,7 @@ def test_as_many_guesses_are_judged_as_a_claim_allows(sound: Testbed, careless: 
 
 
 def test_the_guesses_of_a_day_are_few(sound: Testbed, careless: Testbed) -> None:
-    assert guesses.guesses_in_a_day(sound).holds
+    assert guesses.guesses_in_a_day(sound, hours=3).holds
     fails(guesses.guesses_in_a_day(careless, limit=9), "9 guesses in 24 hours", "0, yes, 3, claimed, 0")
 
 

@@ -8,8 +8,6 @@ from beefirst.laboratory import raw_http
 from beefirst.laboratory.testbed import PASSWORD, Testbed, wrong
 from beefirst.machine.waiting import wait_for
 
-DAY = 24 * 3600
-
 WITHOUT_MAIL_SECONDS = 3600.0
 
 GUESSES_A_DAY = 100
@@ -38,8 +36,8 @@ def guesses_at_once(testbed: Testbed, count: int = 100) -> Evidence:
 
 
 @experiment
-def guesses_in_a_day(testbed: Testbed, limit: int = GUESSES_A_DAY) -> Evidence:
-    """Lock, claim anew and guess on, for as many rounds as the address's budgets allow in 24 hours.
+def guesses_in_a_day(testbed: Testbed, limit: int = GUESSES_A_DAY, hours: float = 24) -> Evidence:
+    """Lock, claim anew and guess on, for as many rounds as the address's budgets allow in a day.
 
     Every statement is real; only the waiting is not: what the database remembers of the address is moved into the
     past by exactly as long as it makes the attacker wait.
@@ -47,9 +45,10 @@ def guesses_in_a_day(testbed: Testbed, limit: int = GUESSES_A_DAY) -> Evidence:
     Args:
         testbed: where the address is.
         limit: how many guesses are too many, so that the attacker need not go on.
+        hours: how much of the day the attacker takes.
     """
     email, clock, guesses, rows = "besieged@example.com", 0.0, 0, list[tuple[object, ...]]()
-    while clock < DAY and guesses < limit:  # past that nothing can hold any more
+    while clock < hours * 3600 and guesses < limit:  # past that nothing can hold any more
         claimed, guessed, during, wait = _besiege(testbed, email)
         guesses += guessed
         rows.append((clock / 3600, claimed, guesses, during, round(wait / 60)))
@@ -57,7 +56,7 @@ def guesses_in_a_day(testbed: Testbed, limit: int = GUESSES_A_DAY) -> Evidence:
         testbed.let_pass(email, wait)
     frame = pd.DataFrame(rows, columns=["hours", "claimed", "guesses", "a claim at once after", "minutes to wait"])
     refused = set(frame["a claim at once after"]) <= {"refused", ""}
-    summary = f"{guesses} guesses in 24 hours: a chance of {guesses / 10_000:.1%}, where under 1 % is asked for"
+    summary = f"{guesses} guesses in {hours:g} hours: a chance of {guesses / 10_000:.1%}, where under 1 % is asked for"
     picture = charts.guesses_in_a_day(frame, limit)
     return Evidence(0 < guesses < limit and refused, summary, frame, picture)
 
