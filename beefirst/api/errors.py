@@ -27,6 +27,16 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 """What any request with a body may be answered beside its own answers."""
 
+ANSWERS_OF_ALL: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The request has no Host header, several, or a malformed one"},
+    405: {
+        "model": Problem,
+        "description": "The path has no such method",
+        "headers": {"Allow": {"description": "The methods that it has", "schema": {"type": "string"}}},
+    },
+}
+"""What any request may be answered."""
+
 
 def install_error_handlers(app: FastAPI) -> None:
     """Tell `app` how to answer each exception that a request can raise."""
@@ -61,4 +71,13 @@ async def _answer_http_exception(_: Request, error: Exception) -> JSONResponse:
         # FastAPI's answer to a body that Python's JSON reader gives up on in an unusual way: nested too
         # deeply, not UTF-8, a number of thousands of digits. To the client it is one more malformed body.
         return _invalid([{"loc": ["body"], "msg": "must be JSON", "type": "json_invalid"}])
-    return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+    headers = dict(error.headers or {})
+    if "Allow" in headers:
+        headers["Allow"] = _with_head(headers["Allow"])
+    return JSONResponse({"detail": error.detail}, error.status_code, headers)
+
+
+def _with_head(allowed: str) -> str:
+    """Return the methods of a path with HEAD where there is GET: handlers do not name it, see `Observer`."""
+    methods = set(allowed.split(", "))
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))

@@ -10,7 +10,8 @@ from fastapi_offline import FastAPIOffline
 
 from beefirst.api import documentation, health, operation, registrations
 from beefirst.api.body_limit import BodyLimit
-from beefirst.api.errors import install_error_handlers
+from beefirst.api.errors import ANSWERS_OF_ALL, install_error_handlers
+from beefirst.api.host_check import HostCheck
 from beefirst.api.metrics import Metrics
 from beefirst.api.observer import Observer
 from beefirst.api.readiness import Readiness
@@ -60,9 +61,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         static_url="/assets",
         docs_url=None,
         redoc_url=None,
+        responses=ANSWERS_OF_ALL,
     )
     app.state.services = services
     app.add_middleware(BodyLimit)
+    app.add_middleware(HostCheck)
     app.add_middleware(Observer, metrics=services.metrics)
     install_error_handlers(app)
     for module in (registrations, health, operation, documentation):

@@ -1,4 +1,4 @@
-"""What happens around every request: its id, its measurement, and that no cache keeps answers about accounts."""
+"""What happens around every request: its id, its measurement, HEAD as GET, and no cache for answers about accounts."""
 
 import secrets
 from time import perf_counter
@@ -31,6 +31,8 @@ class Observer:
             return await self._app(scope, receive, send)
         number = secrets.token_hex(8)
         request_id.set(number)
+        # Handlers know no HEAD, lest the documentation shows each twice; the server leaves the answer's body out.
+        served = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         started, status = perf_counter(), 500
 
         async def send_observed(message: Message) -> None:
@@ -42,18 +44,18 @@ class Observer:
                 if scope["path"].startswith("/v1/"):
                     headers["Cache-Control"] = "no-store"
             elif message["type"] == "http.response.body" and not message.get("more_body"):
-                self._measure(scope, status, perf_counter() - started)
+                self._measure(scope["method"], served, status, perf_counter() - started)
             await send(message)
 
         try:
-            await self._app(scope, receive, send_observed)
+            await self._app(served, receive, send_observed)
         except Exception:
-            self._measure(scope, 500, perf_counter() - started)
+            self._measure(scope["method"], served, 500, perf_counter() - started)
             raise
 
-    def _measure(self, scope: Scope, status: int, seconds: float) -> None:
+    def _measure(self, method: str, served: Scope, status: int, seconds: float) -> None:
         # Only names that the application knows: a stranger must not make new series.
-        route: Any = scope.get("route")
+        route: Any = served.get("route")
         path = getattr(route, "path", "other")
-        method = scope["method"] if scope["method"] in METHODS else "other"
-        self._metrics.requests.labels(method, path, status).observe(seconds)
+        known = method if method in METHODS else "other"
+        self._metrics.requests.labels(known, path, status).observe(seconds)

@@ -8,6 +8,7 @@ import socket
 import uvicorn
 from fastapi import FastAPI
 
+from beefirst.api.http_protocol import HttpProtocol
 from beefirst.api.main import create_app
 from beefirst.api.services import GRACE_SECONDS, Services
 from beefirst.machine.logs import configure_logging
@@ -35,6 +36,7 @@ def serve_api(settings: Settings, deployment: DeploymentSettings) -> None:
             app,
             log_config=None,
             lifespan="off",
+            http=HttpProtocol,
             ws="none",
             timeout_graceful_shutdown=int(GRACE_SECONDS),
             server_header=False,

@@ -38,6 +38,14 @@ def test_the_document_has_every_operation(document: dict[str, APIOperation]) -> 
     assert set(document) == set(OPERATIONS)
 
 
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_another_method_is_documented_with_what_is_allowed(document: dict[str, APIOperation], name: str) -> None:
+    answer = document[name].definition.raw["responses"]["405"]
+
+    assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+    assert "Allow" in answer["headers"]
+
+
 VALID, INVALID = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
 
 
