@@ -43,7 +43,9 @@ def serve(settings: DeploymentSettings, shipped: Path = NOTEBOOKS, container_por
         # Only now: a refusal should not wait until JupyterLab is imported.
         from beefirst.jupyter.server import ServerOptions, run
 
-        options = ServerOptions(host, port, token, _hosts(settings), copies_folder(), state)
+        added = _names(settings.jupyter_hostnames)
+        hosts = added | _names(f"localhost,127.0.0.1,::1,{settings.bind_address}") - {"0.0.0.0", "::"}  # noqa: S104
+        options = ServerOptions(host, port, token, hosts, added, copies_folder(), state)
         run(options, link(settings, token))
 
 
@@ -75,10 +77,8 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _hosts(settings: DeploymentSettings) -> frozenset[str]:
-    named = {name.strip().lower() for name in settings.jupyter_hostnames.split(",")}
-    local = {"localhost", "127.0.0.1", "::1", settings.bind_address.lower()}
-    return frozenset(named | local) - {"", "0.0.0.0", "::"}  # noqa: S104
+def _names(listed: str) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in listed.split(",")) - {""}
 
 
 def link(settings: DeploymentSettings, token: str) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,12 +24,24 @@ from beefirst.jupyter.lab_application import FIRST_PAGE, JupyterLabApp
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """Where JupyterLab listens, whom it lets in, and which folders it uses."""
+    """Where JupyterLab listens, whom it lets in, and which folders it uses.
+
+    Attributes:
+        host: where it listens, at `port`.
+        port: of TCP.
+        token: lets a browser in; empty where none is asked for.
+        hosts: the names and addresses to which it answers.
+        forwarded: those of them that may stand before a port forwarded with TLS: the page's origin is then another
+            than what the Host header says.
+        notebooks: the reader's.
+        state: what it keeps itself.
+    """
 
     host: str
     port: int
     token: str
     hosts: frozenset[str]
+    forwarded: frozenset[str]
     notebooks: Path
     state: Path
 
@@ -38,6 +51,7 @@ def run(options: ServerOptions, link: str) -> None:
     server = ServerApp.instance(config=_traits(options), jpserver_extensions={JupyterLabApp.__module__: True})
     server.initialize(argv=[], find_extensions=False, starter_extension=JupyterLabApp.name)
     logging.getLogger("tornado.general").addFilter(_is_worth_showing)
+    server.log.addFilter(_advise)
     server.web_app.default_router.rules.insert(0, Rule(_ForeignHost(options.hosts), _Refusal))
     for number in (signal.SIGTERM, signal.SIGINT):
         # Not in the handler itself: it may interrupt the very loop whose handlers `stop` takes away.
@@ -70,6 +84,7 @@ def _traits(options: ServerOptions) -> Config:
                 # Jupyter's own Host check refuses every address but loopback, named or not; then ours stands alone.
                 "allow_remote_access": any(_is_far_address(host) for host in options.hosts),
                 "local_hostnames": sorted(options.hosts),
+                "allow_origin_pat": _origins(options.forwarded),
                 "identity_provider_class": _Identity,
                 "kernel_manager_class": _Kernels,
                 "cookie_secret_file": str(state / "cookie_secret"),
@@ -93,6 +108,22 @@ def _is_far_address(host: str) -> bool:
         return not ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _origins(names: frozenset[str]) -> str:
+    """Return what matches the origins of pages that a forwarder with TLS serves under one of the names, and no other.
+
+    It ends with the text, without which Jupyter warns of whatever only begins so.
+    """
+    hosts = (re.escape(f"[{name}]" if ":" in name else name) for name in sorted(names))
+    return rf"https://(?:{'|'.join(hosts)})(?::[0-9]+)?\Z" if names else ""
+
+
+def _advise(record: logging.LogRecord) -> bool:
+    """Let every record pass; one of a page that was refused says what to do."""
+    if str(record.msg).startswith("Blocking Cross Origin"):
+        record.msg = f"{record.msg}  If that is your own forwarded port, add its host name to JUPYTER_HOSTNAMES."
+    return True
 
 
 def _is_worth_showing(record: logging.LogRecord) -> bool:

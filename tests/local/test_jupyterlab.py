@@ -273,6 +273,56 @@ def test_a_websocket_from_another_origin_is_refused(container: JupyterLabProcess
         _channel(container, kernel, "http://evil.example")
 
 
+FORWARDED = ["https://desk.example", "https://desk.example:8443", "https://DESK.example", "https://192.0.2.7"]
+FOREIGN = [
+    *("http://desk.example", "https://desk.example.evil.example", "https://evil.example", "https://deskxexample"),
+    *("https://evil.example:desk.example", "https://evil.example/https://desk.example", "https://localhost", "null"),
+    *("https://desk.example:8443.evil.example", "https://a.desk.example", "http://localhost:3000"),
+]
+
+
+@pytest.mark.parametrize("origin", FORWARDED)
+def test_a_page_behind_a_forwarded_port_of_a_named_host_gets_its_kernel(
+    container: JupyterLabProcess, browser: httpx.Client, kernel: str, origin: str
+) -> None:
+    asked = browser.post(f"/api/kernels/{kernel}/interrupt", headers={"Origin": origin, "Referer": f"{origin}/lab"})
+    with _channel(container, kernel, origin) as channel:
+        greeted = json.loads(channel.recv(SECONDS))
+
+    assert (asked.status_code, greeted["msg_type"]) == (204, "status")
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_a_page_of_any_other_origin_gets_no_kernel(
+    container: JupyterLabProcess, browser: httpx.Client, kernel: str, origin: str
+) -> None:
+    asked = browser.post(f"/api/kernels/{kernel}/interrupt", headers={"Origin": origin, "Referer": f"{origin}/lab"})
+    with pytest.raises(InvalidStatus, match="HTTP 403"):
+        _channel(container, kernel, origin)
+
+    assert asked.status_code == 404
+
+
+def test_without_jupyter_hostnames_no_other_origin_gets_in(jupyterlab: JupyterLabProcess) -> None:
+    with httpx.Client(base_url=jupyterlab.url, trust_env=False, timeout=SECONDS) as browser:
+        browser.get(f"/lab?token={TOKEN}")
+        headers = {"X-XSRFToken": browser.cookies["_xsrf"], "Origin": "https://desk.example"}
+        answer = browser.post("/api/kernels", headers=headers)
+
+    assert answer.status_code == 404
+
+
+def test_the_log_says_what_lets_a_forwarded_port_in(container: JupyterLabProcess, kernel: str) -> None:
+    with pytest.raises(InvalidStatus):
+        _channel(container, kernel, "https://forwarder.example")
+
+    lines = (container.folder / "stderr").read_text().splitlines()
+    refused = [line for line in lines if "https://forwarder.example" in line]
+
+    assert len(refused) == 1
+    assert refused[0].endswith("add its host name to JUPYTER_HOSTNAMES.")
+
+
 def test_the_kernel_is_the_python_of_this_environment_and_inherits_its_settings(
     container: JupyterLabProcess, kernel: str
 ) -> None:
