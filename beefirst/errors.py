@@ -50,7 +50,7 @@ class PasswordRefusedError(BeefirstError, ValueError):
 
 
 class MailError(BeefirstError):
-    """A mail could not be delivered in three tries or within its time limit."""
+    """A mail was refused for good, or could not be delivered within its time limit, however often it was tried."""
 
 
 class OverloadedError(BeefirstError):

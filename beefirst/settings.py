@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.headerregistry import Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
@@ -18,6 +19,10 @@ LogFormat = Literal["text", "json"]
 
 DEFAULT_DATABASE_URL = "postgresql://beefirst:beefirst@localhost:5432/beefirst"
 MAIL_FROM_RULE = "an e-mail address such as noreply@example.com"
+MAIL_HELO_RULE = "a host name such as mail.example.com, or an address in brackets such as [192.0.2.1]"
+
+HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?:(?!-)[a-z0-9-]{1,63}(?<!-)\.)*(?!-)(?![0-9]+\Z)[a-z0-9-]{1,63}(?<!-)\Z", re.I)
+"""RFC 1123, 2.1: what ends in a number is an address that lacks its brackets."""
 
 
 def _is_sender(address: str) -> str:
@@ -29,6 +34,25 @@ def _is_sender(address: str) -> str:
     if not (sender.username and sender.domain and re.fullmatch("[!-~]+", address)):
         raise ValueError(MAIL_FROM_RULE)
     return address
+
+
+def _is_helo(name: str) -> str:
+    if not (HOST_NAME.match(name) or _is_address_literal(name)):
+        raise ValueError(MAIL_HELO_RULE)
+    return name
+
+
+def _is_address_literal(name: str) -> bool:
+    """Tell whether a name is an address as RFC 5321, 4.1.3, writes it: [192.0.2.1], or [IPv6:2001:db8::1]."""
+    if not (name.startswith("[") and name.endswith("]")):
+        return False
+    address, prefix = name[1:-1], "ipv6:"
+    try:
+        if address.lower().startswith(prefix):
+            return IPv6Address(address[len(prefix) :]).scope_id is None
+        return bool(IPv4Address(address))
+    except ValueError:
+        return False
 
 
 def _in_any_case(*choices: str) -> BeforeValidator:
@@ -83,6 +107,8 @@ class Settings(_Environment):
     sweep_interval_seconds: float = Field(1, gt=0, le=3600, allow_inf_nan=False)
     mail_url: Annotated[MailUrl, AfterValidator(check_mail_url)] = Field(MailUrl("console:"), description=MAIL_URL_RULE)
     mail_from: Annotated[str, AfterValidator(_is_sender)] = Field("beefirst@localhost", description=MAIL_FROM_RULE)
+    mail_helo: Annotated[str, AfterValidator(_is_helo)] | None = Field(None, description=MAIL_HELO_RULE)
+    mail_connections: int = Field(3, ge=1, le=100)
     log_level: Annotated[LogLevel, _in_any_case(*get_args(LogLevel))] = "INFO"
     log_format: Annotated[LogFormat, _in_any_case(*get_args(LogFormat))] = "text"
 
@@ -93,6 +119,17 @@ class Settings(_Environment):
                 f"POOL_MIN_SIZE must be at most POOL_MAX_SIZE, but is {self.pool_min_size} with {self.pool_max_size}."
             )
         return self
+
+    @property
+    def helo_name(self) -> str | None:
+        """What the service calls itself to a mail server; None for this host's full name.
+
+        That is MAIL_HELO, or the domain of MAIL_FROM. One without a dot, as of `beefirst@localhost`, is none by which
+        anybody else knows this host, and servers refuse it.
+        """
+        domain = self.mail_from.rpartition("@")[2]
+        usable = _is_address_literal(domain) or ("." in domain and HOST_NAME.match(domain))
+        return self.mail_helo or (domain if usable else None)
 
 
 class DeploymentSettings(_Environment):

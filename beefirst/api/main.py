@@ -78,7 +78,8 @@ def _build(settings: Settings) -> Services:
     pool, migrations, metrics = create_pool(settings), read_migrations(MIGRATIONS), Metrics()
     store = RegistrationStore(partial(run_step, pool), settings.ttl_seconds, settings.max_attempts)
     passwords = BcryptPasswords(settings.bcrypt_cost)
-    registration = Registration(store, passwords, create_courier(settings))
+    courier = create_courier(settings)
+    registration = Registration(store, passwords, courier)
     return Services(
         settings=settings,
         timeline=StartupTimeline(),
@@ -86,6 +87,7 @@ def _build(settings: Settings) -> Services:
         readiness=Readiness(pool, migrations),
         registration=registration,
         outbox=Outbox(),
+        courier=courier,
         grace=Grace(),
         migrations=migrations,
         pool=pool,
@@ -106,6 +108,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 yield
         finally:  # what is in flight before the pool that it needs
             await services.outbox.close(services.grace.seconds_left)
+            await services.courier.close(services.grace.seconds_left)
             services.passwords.close()
 
 

@@ -12,6 +12,7 @@ from beefirst.api.readiness import Readiness
 from beefirst.api.sweeper import Sweeper
 from beefirst.database.migration_files import Migration
 from beefirst.machine.stopwatch import StartupTimeline
+from beefirst.mail.courier import Courier
 from beefirst.mail.outbox import Outbox
 from beefirst.passwords import BcryptPasswords
 from beefirst.registration.rules import Registration
@@ -48,6 +49,7 @@ class Services:
         readiness: whether the database can be used.
         registration: the use cases.
         outbox: takes mail that is to leave after the answer.
+        courier: delivers it, and is closed by the lifespan.
         grace: how long what is in flight may still take.
         migrations: what the lifespan applies before all else.
         pool: the connections, opened and closed by the lifespan.
@@ -61,6 +63,7 @@ class Services:
     readiness: Readiness
     registration: Registration
     outbox: Outbox
+    courier: Courier
     grace: Grace
     migrations: Sequence[Migration]
     pool: AsyncConnectionPool

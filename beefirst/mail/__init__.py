@@ -1,1 +1,1 @@
-"""Mail: who delivers it, one SMTP connection for each, and what is in flight when the process ends."""
+"""Mail: who delivers it, the few SMTP connections that it shares, and what is in flight when the process ends."""

@@ -2,30 +2,26 @@
 
 import asyncio
 import logging
-import ssl
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import formatdate, make_msgid
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING
 
 from beefirst.errors import MailError
-from beefirst.registration.interfaces import Courier
+from beefirst.mail.server import MailServer
 from beefirst.registration.states import State
 from beefirst.settings import Settings
-from beefirst.urls import MailUrl
 
 if TYPE_CHECKING:
-    from beefirst.mail.smtp import Handover
+    from beefirst.mail.connections import Connections
+    from beefirst.mail.smtp import Handover, Mail
 
-TRIES = 3
 DELIVERY_SECONDS = 15.0
 """All tries together; after that the claim is released, so that its owner can try again."""
 
-TRY_SECONDS = 6.0
-"""For each reply of a server, but the one that follows the mail's body: it may take what is left of the mail's time."""
-
-PAUSE_SECONDS = 0.5
+PAUSES = (0.5, 1.0, 2.0, 4.0, 6.0)
+"""Seconds between one try and the next: soon at first, for a person waits, and spread over DELIVERY_SECONDS, for a
+server that has no place for another connection, or says later, may want some."""
 
 UNANSWERED = "a mail counts as sent, though the server has not said what became of it: %s"
 """Sent again it might arrive twice, and a claim that was released would make the code that did arrive worthless."""
@@ -52,14 +48,14 @@ log = logging.getLogger("beefirst.mail")
 console = logging.getLogger("beefirst.mail.console")
 
 
-def create_courier(settings: Settings) -> Courier:
+def create_courier(settings: Settings) -> "Courier":
     """Return what MAIL_URL asks for; nothing is connected yet.
 
     Args:
-        settings: MAIL_URL, MAIL_FROM and TTL_SECONDS are used.
+        settings: MAIL_URL and all that begin with MAIL_, and TTL_SECONDS, are used.
     """
     url = settings.mail_url.get_secret_value()
-    return ConsoleCourier() if url == "console:" else SmtpCourier(settings.mail_url, settings.mail_from, settings)
+    return ConsoleCourier() if url == "console:" else SmtpCourier(MailServer.of(settings), settings)
 
 
 class ConsoleCourier:
@@ -73,25 +69,24 @@ class ConsoleCourier:
         """Log that the owner of an address would get a notice."""
         console.info("DEMO MAIL to %s: %s", email, NOTICES[state].partition("\n")[0])
 
+    async def close(self, seconds: float) -> None:
+        """Do nothing: there is nothing open."""
+
 
 class SmtpCourier:
-    """Delivers plain text over SMTP: three tries, each on a connection of its own, within DELIVERY_SECONDS.
-
-    STARTTLS is used where the server offers it. With credentials, and for smtps://, TLS is a must and the server's
-    certificate is verified; without, encryption to whoever answers is still better than none (RFC 7435).
+    """Delivers plain text over SMTP: as many tries as DELIVERY_SECONDS hold, on connections that all mail shares.
 
     Args:
-        url: smtp:// or smtps://, with user, password and port if need be.
-        sender: the address in From.
-        settings: TTL_SECONDS is named in the mail.
+        server: takes the mail.
+        settings: MAIL_FROM is the address in From, and TTL_SECONDS is named in the mail.
     """
 
-    def __init__(self, url: MailUrl, sender: str, settings: Settings) -> None:
-        self._url = url
-        self._sender = sender
+    def __init__(self, server: MailServer, settings: Settings) -> None:
+        self._server = server
+        self._sender = settings.mail_from
         self._ttl_seconds = settings.ttl_seconds
         self._places = asyncio.Semaphore(SIMULTANEOUS_DELIVERIES)
-        self._connection = _connection_parameters(url)
+        self._connections: Connections | None = None
 
     async def send_code(self, email: str, code: str) -> None:
         """Mail a code.
@@ -115,70 +110,49 @@ class SmtpCourier:
         """
         await self._send(email, "An attempt to register your address", f"Hello,\n\n{NOTICES[state]}\n")
 
+    async def close(self, seconds: float) -> None:
+        """Take leave of the server, within so many seconds; mail in flight is not waited for."""
+        if self._connections:
+            await self._connections.close(seconds)
+
     async def _send(self, email: str, subject: str, text: str) -> None:
         message = EmailMessage(SMTP_POLICY)  # refuses line breaks in a header
         message["From"], message["To"], message["Subject"] = self._sender, email, subject
         message["Date"], message["Message-ID"] = formatdate(), make_msgid(domain=self._sender.rpartition("@")[2])
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no answering machine replies
         message.set_content(text)
-        from beefirst.mail.smtp import Handover
+        from beefirst.mail.smtp import Handover, Mail
 
         handover = Handover()
         try:
             async with asyncio.timeout(DELIVERY_SECONDS), self._places:
-                await self._try_until_sent(message, email, handover)
+                await self._try_until_sent(Mail(self._sender, email, message.as_bytes()), handover)
         except TimeoutError:
             if not handover.done:
                 raise MailError(f"A mail was not delivered within {DELIVERY_SECONDS:g} s.") from None
             log.warning(UNANSWERED, f"no reply within {DELIVERY_SECONDS:g} s")
 
-    async def _try_until_sent(self, message: EmailMessage, email: str, handover: "Handover") -> None:
+    async def _try_until_sent(self, mail: "Mail", handover: "Handover") -> None:
         from aiosmtplib import SMTPException
 
-        from beefirst.mail.smtp import deliver
+        from beefirst.mail.connections import Connections
+        from beefirst.mail.reasons import explain
 
-        for number in range(1, TRIES + 1):
+        self._connections = self._connections or Connections(self._server)
+        for number, pause in enumerate((*PAUSES, None), 1):
             try:
-                await deliver(message, self._sender, email, handover, self._connection)
+                await self._connections.deliver(mail, handover)
                 return
             except (SMTPException, OSError, ValueError) as error:
-                reason = _explain(error)
-                if handover.done:
-                    log.warning(UNANSWERED, reason)
-                    return
-                log.warning("mail not delivered, try %d of %d: %s", number, TRIES, reason)
-                if number == TRIES or _is_final(error):
-                    raise MailError(f"A mail was not delivered in {number} tries: {reason}.") from None
-            await asyncio.sleep(PAUSE_SECONDS)
+                failure = explain(error)
+            if handover.done:
+                log.warning(UNANSWERED, failure.reason)
+                return
+            log.warning("mail not delivered, try %d of %d: %s", number, 1 + len(PAUSES), failure.reason)
+            if failure.is_final or pause is None:
+                raise MailError(f"A mail was not delivered in {number} tries: {failure.reason}.")
+            await asyncio.sleep(pause)
 
 
-def _connection_parameters(url: MailUrl) -> dict[str, Any]:
-    parts = urlsplit(url.get_secret_value())
-    encrypted, credentials = parts.scheme == "smtps", parts.username is not None
-    verified = encrypted or credentials
-    context = ssl.create_default_context()
-    if not verified:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return {
-        "hostname": parts.hostname,
-        "port": parts.port or (465 if encrypted else 25),
-        "username": unquote(parts.username) if parts.username is not None else None,
-        "password": unquote(parts.password) if parts.password is not None else None,
-        "use_tls": encrypted,
-        "start_tls": False if encrypted else True if credentials else None,
-        "tls_context": context,
-        "local_hostname": "localhost",
-        "timeout": TRY_SECONDS,
-    }
-
-
-def _explain(error: Exception) -> str:
-    """Return what went wrong without the address and without what the server quotes."""
-    code = getattr(error, "code", None)
-    return f"{type(error).__name__} {code}" if isinstance(code, int) else type(error).__name__
-
-
-def _is_final(error: Exception) -> bool:
-    """Tell whether the server refused for good: RFC 5321, 4.2.1, a code of 500 and above."""
-    codes = [getattr(error, "code", 0), *(getattr(refused, "code", 0) for refused in getattr(error, "recipients", []))]
-    return any(isinstance(code, int) and code >= 500 for code in codes)
+Courier = ConsoleCourier | SmtpCourier
+"""What delivers mail, and is closed when the service ends."""

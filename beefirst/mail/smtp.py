@@ -1,4 +1,4 @@
-"""One mail over one SMTP connection, and whether the server has it, which aiosmtplib does not tell.
+"""One SMTP connection, and whether the server has a mail, which aiosmtplib does not tell.
 
 `courier` imports this where a mail is sent and not before: aiosmtplib takes its time to load.
 """
@@ -7,14 +7,40 @@ import asyncio
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from email.message import EmailMessage
-from typing import Any
 
-from aiosmtplib import SMTP, SMTPDataError, SMTPResponse, SMTPServerDisconnected
+from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPResponse, SMTPServerDisconnected
+
+from beefirst.mail.server import MailServer
+
+TRY_SECONDS = 6.0
+"""For each reply of a server, but the one that follows the mail's body: it may take what is left of the mail's time."""
 
 QUIT_SECONDS = 1.0
 START_INPUT = 354
 LEADING_DOT = re.compile(rb"(?m)^\.")
+
+
+class NoTlsError(SMTPException):
+    """The server offers no TLS, without which credentials are not sent."""
+
+
+class NoLoginError(SMTPException):
+    """The server offers no way to log in that is known here."""
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A mail on its way to one recipient.
+
+    Attributes:
+        sender: of the envelope.
+        recipient: of the envelope; named here rather than read back from the header, which is a parser's idea of it.
+        content: header and body, in lines that end with CR LF.
+    """
+
+    sender: str
+    recipient: str
+    content: bytes
 
 
 @dataclass
@@ -28,55 +54,92 @@ class Handover:
     done: bool = False
 
 
-async def deliver(
-    message: EmailMessage, sender: str, recipient: str, handover: Handover, parameters: dict[str, Any]
-) -> None:
-    """Deliver a mail over a connection of its own.
+class Connection(SMTP):
+    """aiosmtplib's client, which sees the moment in which the body goes out.
 
     Args:
-        message: what to send.
-        sender: of the envelope.
-        recipient: of the envelope.
-        handover: is told how far the mail has come. Once it is done, an error tells nothing of what became of it.
-        parameters: how to connect, by the names that aiosmtplib.SMTP has for them.
-
-    Raises:
-        SMTPException, OSError, ValueError: see aiosmtplib.
+        server: where it is to lead.
     """
-    connection = _Connection(handover, parameters)
-    # Not `async with`, which takes leave of a server that has stopped answering, and waits for its reply.
-    try:
-        await connection.connect()
-        # Named here rather than read back from the header, which is a parser's idea of the address.
-        await connection.send_message(message, sender=sender, recipients=[recipient])
-        with suppress(Exception):  # the mail is gone; a failure here must not send it again
-            await connection.execute_command(b"QUIT", timeout=QUIT_SECONDS)
-    finally:
-        if isinstance(transport := connection.transport, asyncio.WriteTransport):
-            transport.abort()
-        connection.close()
-        await asyncio.sleep(0.01)  # lets the transport end, also where the loop does next
 
+    def __init__(self, server: MailServer) -> None:
+        super().__init__(
+            hostname=server.host,
+            port=server.port,
+            use_tls=server.encrypted,
+            tls_context=server.tls,
+            local_hostname=server.helo,
+            timeout=TRY_SECONDS,
+        )
+        self._credentials = server.credentials
 
-class _Connection(SMTP):
-    """aiosmtplib's client, which sees the moment in which the body goes out."""
+    async def open(self) -> None:
+        """Connect, with STARTTLS where that is offered, and log in.
 
-    def __init__(self, handover: Handover, parameters: dict[str, Any]) -> None:
-        super().__init__(**parameters)
-        self._handover = handover
+        Raises:
+            NoTlsError: there is no TLS for the credentials.
+            NoLoginError: there is no login for them.
+            SMTPException, OSError, ValueError: see aiosmtplib.
+        """
+        try:
+            await self.connect()
+            if self._credentials:
+                await self._log_in(*self._credentials)
+        except BaseException:
+            await self.abort()
+            raise
 
-    async def data(self, message: str | bytes, /, **_: Any) -> SMTPResponse:
+    async def _log_in(self, user: str, password: str) -> None:
+        await self.ehlo()
+        if self.get_transport_info("sslcontext") is None:
+            raise NoTlsError("No TLS")
+        if not self.supported_auth_methods:
+            raise NoLoginError("No login")
+        await self.login(user, password)
+
+    async def hand_over(self, mail: Mail, handover: Handover) -> None:
+        """Send a mail; where that fails, the connection is worth nothing any more.
+
+        Args:
+            mail: what to send.
+            handover: is told how far the mail has come. Once it is done, an error tells nothing of what became of it.
+
+        Raises:
+            SMTPException, OSError, ValueError: see aiosmtplib.
+        """
+        await self.mail(mail.sender)
+        await self.rcpt(mail.recipient)
+        await self._send_body(mail.content, handover)
+
+    async def _send_body(self, content: bytes, handover: Handover) -> SMTPResponse:
         """Send the body; the reply to it may take as long as whoever waits for it."""
         ready = await self.execute_command(b"DATA")
         if ready.code != START_INPUT:
             raise SMTPDataError(ready.code, ready.message)
         if self.protocol is None:
             raise SMTPServerDisconnected("Connection lost")
-        body = message.encode("ascii") if isinstance(message, str) else message
-        self.protocol.write(LEADING_DOT.sub(b"..", body) + b".\r\n")
-        self._handover.done = True
+        self.protocol.write(LEADING_DOT.sub(b"..", content) + b".\r\n")
+        handover.done = True
         reply = await self.protocol.read_response(timeout=None)
-        self._handover.done = reply.code // 100 not in (4, 5)
+        handover.done = reply.code // 100 not in (4, 5)
         if reply.code // 100 != 2:
             raise SMTPDataError(reply.code, reply.message)
         return reply
+
+    async def take_leave(self, seconds: float = QUIT_SECONDS) -> None:
+        """Say QUIT, wait for the reply at most so long, and end; nothing that fails here matters to anybody."""
+        try:
+            with suppress(Exception):
+                await self.execute_command(b"QUIT", timeout=seconds)
+        finally:
+            await self.abort()
+
+    async def abort(self) -> None:
+        """End without a word, as befits a server that has stopped answering."""
+        self.drop()
+        await asyncio.sleep(0.01)  # lets the transport end, also where the loop does next
+
+    def drop(self) -> None:
+        """Do as `abort`, where nothing can be waited for."""
+        if isinstance(transport := self.transport, asyncio.WriteTransport):
+            transport.abort()
+        self.close()
