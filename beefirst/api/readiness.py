@@ -8,12 +8,11 @@ import logging
 from collections.abc import Sequence
 from typing import Literal
 
-from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel, Field
 
 from beefirst.database.migration_files import Migration
 from beefirst.database.migrations import AppliedMigration, fetch_history
-from beefirst.database.pool import run_step
+from beefirst.database.pool import Pool, run_step
 from beefirst.database.time_limit import Connection
 from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
 
@@ -40,7 +39,7 @@ class Readiness:
         migrations: what the database must have.
     """
 
-    def __init__(self, pool: AsyncConnectionPool, migrations: Sequence[Migration]) -> None:
+    def __init__(self, pool: Pool, migrations: Sequence[Migration]) -> None:
         self._pool = pool
         self._migrations = migrations
         self._asking: asyncio.Task[Ready] | None = None

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from time import monotonic
 
 from fastapi import Request
-from psycopg_pool import AsyncConnectionPool
 
 from beefirst.api.metrics import Metrics
 from beefirst.api.readiness import Readiness
 from beefirst.api.sweeper import Sweeper
 from beefirst.database.migration_files import Migration
+from beefirst.database.pool import Pool
 from beefirst.machine.stopwatch import StartupTimeline
 from beefirst.mail.courier import Courier
 from beefirst.mail.outbox import Outbox
@@ -66,7 +66,7 @@ class Services:
     courier: Courier
     grace: Grace
     migrations: Sequence[Migration]
-    pool: AsyncConnectionPool
+    pool: Pool
     passwords: BcryptPasswords
     sweeper: Sweeper
 

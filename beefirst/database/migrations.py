@@ -11,6 +11,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row
 
 from beefirst.database.migration_files import Migration
+from beefirst.database.session import is_pooled, settled
 from beefirst.errors import DatabaseRefusedError, MigrationError
 
 ADVISORY_LOCK = 0x62656566697273  # "beefirs" in ASCII: one lock for all runners on a database
@@ -45,10 +46,10 @@ class AppliedMigration:
 
 async def fetch_history(connection: AsyncConnection[Any]) -> list[AppliedMigration]:
     """Return what has been applied to the database, oldest first; nothing where no runner has been yet."""
-    exists = await (await connection.execute(HISTORY_EXISTS)).fetchone()
-    if not exists or not exists[0]:
-        return []
-    async with connection.cursor(row_factory=class_row(AppliedMigration)) as cursor:
+    async with settled(connection), connection.cursor(row_factory=class_row(AppliedMigration)) as cursor:
+        exists = await (await connection.execute(HISTORY_EXISTS)).fetchone()
+        if not exists or not exists[0]:
+            return []
         return await (await cursor.execute(FETCH_HISTORY)).fetchall()
 
 
@@ -99,14 +100,13 @@ async def migrate(
     history = await fetch_history(connection)
     if not find_pending(migrations, history):
         return history
+    if is_pooled(connection):
+        return await _apply_through_pooler(connection, migrations, lock_timeout_seconds)
     try:
         await _limit_waiting(connection, lock_timeout_seconds)
         await connection.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_LOCK,))
     except errors.LockNotAvailable:
-        raise MigrationError(
-            f"Another process has been migrating this database for over {lock_timeout_seconds:g} seconds: "
-            "wait for it or end it, then start again."
-        ) from None
+        raise _other_runner(lock_timeout_seconds) from None
     try:
         return await _apply_pending(connection, migrations)
     finally:
@@ -114,11 +114,40 @@ async def migrate(
             await connection.execute("SELECT pg_advisory_unlock(%s)", (ADVISORY_LOCK,))
 
 
+async def _apply_through_pooler(
+    connection: AsyncConnection[Any], migrations: Sequence[Migration], lock_timeout_seconds: float
+) -> list[AppliedMigration]:
+    # A pooler keeps no lock from one transaction to the next: each file takes it anew, and sees what others did.
+    while True:
+        async with settled(connection):
+            try:
+                await connection.execute(
+                    "SELECT set_config('lock_timeout', %s, true)", (_milliseconds(lock_timeout_seconds),)
+                )
+                await connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
+            except errors.LockNotAvailable:
+                raise _other_runner(lock_timeout_seconds) from None
+            if not (pending := find_pending(migrations, await fetch_history(connection))):
+                return await fetch_history(connection)
+            await _apply_pending(connection, [file for file in migrations if file not in pending[1:]])
+
+
+def _other_runner(seconds: float) -> MigrationError:
+    return MigrationError(
+        f"Another process has been migrating this database for over {seconds:g} seconds: "
+        "wait for it or end it, then start again."
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{max(1, round(seconds * 1000))}ms"
+
+
 async def _limit_waiting(connection: AsyncConnection[Any], lock_timeout_seconds: float) -> None:
     # The connection check frees the lock soon after a runner was killed in the middle of a long statement.
     await connection.execute(
         "SELECT set_config('lock_timeout', %s, false), set_config('client_connection_check_interval', '1s', false)",
-        (f"{max(1, round(lock_timeout_seconds * 1000))}ms",),
+        (_milliseconds(lock_timeout_seconds),),
     )
 
 

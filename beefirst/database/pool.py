@@ -3,15 +3,18 @@
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from beefirst.database.startup import connection_parameters
+from beefirst.database.session import Session, connection_parameters, settled
 from beefirst.database.time_limit import Connection, Result, limited
 from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
 from beefirst.settings import Settings
+
+Pool: TypeAlias = AsyncConnectionPool[Session]
+Step: TypeAlias = Callable[[Connection], Coroutine[Any, Any, Result]]
 
 APPLICATION_NAME = "beefirst-api"
 WAIT_SECONDS = 2.0
@@ -33,7 +36,11 @@ CLOSE_SECONDS = 1.0
 """How long a pool that closes waits for its attempts to connect, which a silent server would draw out."""
 
 
-def create_pool(settings: Settings) -> AsyncConnectionPool:
+IDLE_IN_TRANSACTION = "10s"
+"""After this the server ends a transaction whose client stands still. Only behind a pooler is a step one."""
+
+
+def create_pool(settings: Settings) -> Pool:
     """Return the pool, not yet open, whose connections are checked before they are handed out.
 
     The server's own limit on a statement is of use while the server runs. One that has fallen silent (a stopped
@@ -42,14 +49,20 @@ def create_pool(settings: Settings) -> AsyncConnectionPool:
     Args:
         settings: names the database and how many connections to keep.
     """
-    return AsyncConnectionPool(
+    return Pool(
         settings.database_url.get_secret_value(),
-        kwargs=connection_parameters(settings.database_url, APPLICATION_NAME),
+        kwargs=connection_parameters(
+            settings.database_url,
+            APPLICATION_NAME,
+            statement_timeout=STATEMENT_TIMEOUT,
+            idle_in_transaction_session_timeout=IDLE_IN_TRANSACTION,
+        ),
+        connection_class=Session,
         min_size=settings.pool_min_size,
         max_size=settings.pool_max_size,
         open=False,  # opening in a constructor needs a running loop, and importing must open nothing
         name=APPLICATION_NAME,
-        configure=_limit_statements,
+        configure=_settle,
         check=_check,
         timeout=WAIT_SECONDS,
         # Past this the pool gives a connection up, and the next request tries anew at once. With the
@@ -59,7 +72,7 @@ def create_pool(settings: Settings) -> AsyncConnectionPool:
 
 
 @asynccontextmanager
-async def open_pool(pool: AsyncConnectionPool) -> AsyncIterator[AsyncConnectionPool]:
+async def open_pool(pool: Pool) -> AsyncIterator[Pool]:
     """Open a pool that `create_pool` has made, and close it at the end of the block."""
     await pool.open()
     try:
@@ -69,8 +82,8 @@ async def open_pool(pool: AsyncConnectionPool) -> AsyncIterator[AsyncConnectionP
 
 
 async def run_step(
-    pool: AsyncConnectionPool,
-    step: Callable[[Connection], Coroutine[Any, Any, Result]],
+    pool: Pool,
+    step: Step[Result],
     wait_seconds: float = WAIT_SECONDS,
 ) -> Result:
     """Return what `step` returns on a connection of the pool, within STEP_SECONDS.
@@ -88,7 +101,7 @@ async def run_step(
     began = monotonic()
     try:
         async with pool.connection(timeout=wait_seconds) as connection:
-            return await limited(connection, step(connection), STEP_SECONDS - (monotonic() - began))
+            return await limited(connection, _run_settled(connection, step), STEP_SECONDS - (monotonic() - began))
     except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction) as error:
         raise DatabaseUnavailableError(
             f"The database does not answer ({type(error).__name__}): try again in a moment."
@@ -103,6 +116,10 @@ async def _check(connection: Connection) -> None:
     await limited(connection, AsyncConnectionPool.check_connection(connection), CHECK_SECONDS)
 
 
-async def _limit_statements(connection: Connection) -> None:
-    setting = connection.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
-    await limited(connection, setting, CHECK_SECONDS)
+async def _settle(session: Session) -> None:
+    await limited(session, session.settle(), CHECK_SECONDS)
+
+
+async def _run_settled(connection: Connection, step: Step[Result]) -> Result:
+    async with settled(connection):
+        return await step(connection)

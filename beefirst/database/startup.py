@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from beefirst.database.migration_files import Migration
 from beefirst.database.migrations import AppliedMigration, migrate
+from beefirst.database.session import Session, connection_parameters
 from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
 from beefirst.machine.stopwatch import StartupTimeline
 from beefirst.settings import Settings
@@ -21,7 +22,6 @@ from beefirst.urls import DatabaseUrl
 MINIMUM_SERVER_VERSION = 140000
 """PostgreSQL 14 is the first with client_connection_check_interval, which the migration runner relies on."""
 
-CONNECT_TIMEOUT_SECONDS = 3
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 0.5
 
 # libpq gives no SQLSTATE for a connection that failed. A server that speaks another language than
@@ -35,23 +35,6 @@ Result = TypeVar("Result")
 Action: TypeAlias = Callable[[AsyncConnection[Any], float], Awaitable[Result]]
 
 log = logging.getLogger("beefirst.database")
-
-
-def connection_parameters(url: DatabaseUrl, application_name: str) -> dict[str, Any]:
-    """Return what to pass to psycopg beside `url`; what the URL itself says stays as it is.
-
-    Args:
-        url: where to connect to.
-        application_name: what pg_stat_activity shows of the connection.
-    """
-    defaults: dict[str, Any] = {
-        "application_name": application_name,
-        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-        "tcp_user_timeout": 10_000,
-        "keepalives_idle": 10,
-    }
-    named = conninfo_to_dict(url.get_secret_value())
-    return {key: value for key, value in defaults.items() if key not in named} | {"autocommit": True}
 
 
 async def prepare_database(
@@ -121,8 +104,9 @@ async def use_database(settings: Settings, action: Action[Result]) -> Result:
 
 async def _try_once(settings: Settings, action: Action[Result], seconds_left: float) -> Result:
     parameters = connection_parameters(settings.database_url, "beefirst-migrations")
-    async with await AsyncConnection.connect(settings.database_url.get_secret_value(), **parameters) as connection:
+    async with await Session.connect(settings.database_url.get_secret_value(), **parameters) as connection:
         _refuse_old_server(connection)
+        await connection.settle()
         return await action(connection, seconds_left)
 
 

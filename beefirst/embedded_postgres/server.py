@@ -12,6 +12,7 @@ from typing import IO, Self
 
 import psycopg
 
+from beefirst.database.session import session_options
 from beefirst.embedded_postgres.cluster import (
     ELSEWHERE,
     MAJOR,
@@ -200,7 +201,9 @@ def _url(port: int, database: str) -> str:
 
 
 def _create_database(port: int) -> None:
-    with psycopg.connect(_url(port, "postgres"), autocommit=True, connect_timeout=READY_SECONDS) as connection:
+    url = _url(port, "postgres")
+    options = session_options(url)
+    with psycopg.connect(url, autocommit=True, connect_timeout=READY_SECONDS, options=options) as connection:
         if not connection.execute("SELECT FROM pg_database WHERE datname = 'beefirst'").rowcount:
             connection.execute("CREATE DATABASE beefirst")
 

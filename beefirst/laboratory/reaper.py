@@ -79,11 +79,13 @@ def _drop(server: str, name: str) -> None:
     import psycopg
     from psycopg import sql
 
+    from beefirst.database.session import session_options
+
+    options = session_options(server, statement_timeout="10s")
     with (
         suppress(psycopg.Error),  # a server that is gone took the database along
-        psycopg.connect(server, autocommit=True, connect_timeout=3) as connection,
+        psycopg.connect(server, autocommit=True, connect_timeout=3, options=options) as connection,
     ):
-        connection.execute("SET statement_timeout = '10s'")
         connection.execute(END_KEEPER, [name])
         connection.execute(sql.SQL(DROP).format(sql.Identifier(name)))
 

@@ -46,7 +46,7 @@ class RunningService:
         return connect(
             self.database_url,
             application_name="beefirst-notebook",
-            options="-c default_transaction_read_only=on" if read_only else "",
+            default_transaction_read_only="on" if read_only else "off",
         )
 
     def get(self, path: str) -> Any:

@@ -11,6 +11,7 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict
 
+from beefirst.database.session import SPOKEN, session_options
 from beefirst.embedded_postgres.server import EmbeddedServer
 from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
 from beefirst.laboratory.cleanup import Owned, close_with, common_folder, register, release, uninterrupted
@@ -50,14 +51,26 @@ def server_url() -> str:
         return server.url
 
 
-def connect(url: str, **parameters: Any) -> Connection[Any]:
-    """Connect to a database in autocommit mode.
+def connect(url: str, application_name: str = "", **settings: str) -> Connection[Any]:
+    """Connect to a database in autocommit mode, with settings of PostgreSQL that no role or database presets otherwise.
+
+    Args:
+        url: any that libpq takes.
+        application_name: what pg_stat_activity shows of the connection.
+        settings: of PostgreSQL, in the place of those that every connection has or beside them.
 
     Raises:
         DatabaseUnavailableError: it does not answer; the message says what to do and holds no password.
     """
     try:
-        return psycopg.connect(url, autocommit=True, connect_timeout=5, **parameters)
+        return psycopg.connect(
+            url,
+            autocommit=True,
+            connect_timeout=5,
+            application_name=application_name or None,
+            client_encoding="UTF8",
+            options=session_options(url, **SPOKEN, **settings),
+        )
     except psycopg.Error as error:
         reason = str(error).partition("\n")[0].rpartition("failed: ")[2]
         raise DatabaseUnavailableError(

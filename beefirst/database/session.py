@@ -1,0 +1,166 @@
+"""Connections that rely on nothing that a role, a database, a server or a URL may have preset otherwise."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Self, TypeGuard
+
+import psycopg
+from psycopg import AsyncConnection, AsyncCursor, IsolationLevel, sql
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo, TransactionStatus
+
+from beefirst.database.time_limit import Connection
+from beefirst.urls import DatabaseUrl
+
+CONNECT_TIMEOUT_SECONDS = 3
+
+SPOKEN = {"DateStyle": "ISO, MDY", "TimeZone": "UTC", "standard_conforming_strings": "on"}
+"""How both sides understand each other. A server reports these to its client, so that PgBouncer keeps them, too."""
+
+RELIED_ON = {
+    "IntervalStyle": "postgres",
+    "default_transaction_deferrable": "off",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "lock_timeout": "0",
+    "quote_all_identifiers": "off",
+    "row_security": "on",
+    "statement_timeout": "0",
+}
+"""What else is relied on. PgBouncer in transaction mode forgets these from one transaction to the next."""
+
+NEWER = {"transaction_timeout": 170000}
+"""Further time limits, and the version of PostgreSQL that first has each: an older one would let nobody in with it."""
+
+TAKES_NO_OPTIONS = re.compile(
+    r"unsupported startup parameter|"  # PgBouncer
+    r'unrecognized configuration parameter "idle_session_timeout"'  # PostgreSQL before 14, refused by its version
+)
+
+BACKEND = sql.SQL("pg_backend_pid()")
+
+OPTION = re.compile(r"(?:-c\s*|--)([A-Za-z_][\w.-]*)=((?:\\.|[^\\\s])*)")
+"""One setting in libpq's `options`, where a backslash takes a blank along."""
+
+
+def session_options(url: str, **settings: str) -> str:
+    """Return libpq's `options` for a connection: those of the URL or of PGOPTIONS, and behind them what is relied on.
+
+    Args:
+        url: any that libpq takes.
+        settings: of PostgreSQL, in the place of those in RELIED_ON or beside them.
+    """
+    preset = {option.keyword: option.val for option in Conninfo.get_defaults()}.get(b"options") or b""
+    own = str(conninfo_to_dict(url).get("options", preset.decode()))
+    ours = (
+        f"-c {name}={value.replace(chr(92), chr(92) * 2).replace(' ', chr(92) + ' ')}"
+        for name, value in (RELIED_ON | settings).items()
+    )
+    return " ".join([own, *ours]).strip()
+
+
+def connection_parameters(url: DatabaseUrl, application_name: str, **settings: str) -> dict[str, Any]:
+    """Return what to pass to `Session.connect` beside `url`; what the URL says of name and time limits stays.
+
+    Args:
+        url: where to connect to.
+        application_name: what pg_stat_activity shows of the connection.
+        settings: as for `session_options`.
+    """
+    defaults: dict[str, Any] = {
+        "application_name": application_name,
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "tcp_user_timeout": 10_000,
+        "keepalives_idle": 10,
+    }
+    text = url.get_secret_value()
+    named = conninfo_to_dict(text)
+    parameters = {key: value for key, value in defaults.items() if key not in named}
+    return parameters | {
+        "client_encoding": "UTF8",
+        "options": session_options(text, **settings),
+        "autocommit": True,
+    }
+
+
+class Session(AsyncConnection[Any]):
+    """A connection that knows what it relies on, and whether the server keeps that between two transactions.
+
+    Attributes:
+        settings: what is relied on, and what the URL's own options set.
+        is_pooled: PgBouncer or the like stands between, and may hand every transaction to another server process.
+    """
+
+    settings: Mapping[str, str]
+    is_pooled: bool = False
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **parameters: Any) -> Self:
+        """Connect with the parameters that `connection_parameters` gives."""
+        try:
+            session = await super().connect(conninfo, **parameters)
+        except psycopg.OperationalError as error:
+            if not TAKES_NO_OPTIONS.search(str(error)):
+                raise
+            session = await super().connect(conninfo, **parameters | {"options": ""})
+            session.is_pooled = True
+        session.settings = _parse_options(parameters["options"])
+        return session
+
+    async def settle(self) -> None:
+        """Agree with the server on how values are written; to be called once, before anything else."""
+        cursor = await self._set(SPOKEN, is_local=False)
+        process, *_ = await cursor.fetchone() or (None,)
+        # A pooler makes up the number that it gives its client.
+        self.is_pooled = self.is_pooled or process != self.info.backend_pid
+        newer = {name: "0" for name, since in NEWER.items() if self.info.server_version >= since}
+        self.settings = {**self.settings, **newer}
+        if self.is_pooled:
+            # PgBouncer before 1.21 mixes up the prepared statements of those who share a server process.
+            self.prepare_threshold = None
+            await self.set_isolation_level(IsolationLevel.READ_COMMITTED)
+            await self.set_read_only(False)
+        else:
+            await self._set(newer, is_local=False)
+
+    async def settle_transaction(self) -> None:
+        """Let what is relied on hold for the transaction that has just begun."""
+        await self._set(self.settings, is_local=True)
+
+    async def _set(self, settings: Mapping[str, str], *, is_local: bool) -> AsyncCursor[Any]:
+        changes = [sql.SQL("set_config({}, {}, {})").format(*item, is_local) for item in settings.items()]
+        return await self.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join([BACKEND, *changes])))
+
+
+@asynccontextmanager
+async def settled(connection: Connection) -> AsyncIterator[None]:
+    """Let all that is relied on hold within the block: by itself, or by a transaction where a pooler forgets it.
+
+    Args:
+        connection: a Session that is settled, or any other connection, which is taken as it is.
+
+    Raises:
+        psycopg.errors.ReadOnlySqlTransaction: the pooler leads to a server that takes no writes at present.
+    """
+    if not is_pooled(connection) or connection.info.transaction_status != TransactionStatus.IDLE:
+        yield
+        return
+    async with AsyncExitStack() as transaction:
+        try:
+            await transaction.enter_async_context(connection.transaction())
+        except psycopg.errors.FeatureNotSupported as error:
+            raise psycopg.errors.ReadOnlySqlTransaction(str(error)) from None
+        await connection.settle_transaction()
+        yield
+
+
+def is_pooled(connection: Connection) -> TypeGuard[Session]:
+    """Tell whether a pooler may hand every transaction of a connection to another server process."""
+    return isinstance(connection, Session) and connection.is_pooled
+
+
+def _parse_options(options: str) -> dict[str, str]:
+    return {name.replace("-", "_"): re.sub(r"\\(.)", r"\1", value) for name, value in OPTION.findall(options)}
