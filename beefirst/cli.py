@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from beefirst.errors import BeefirstError, RefusedError
+from beefirst.errors import BeefirstError, RefusedError, SchemaDriftError
 from beefirst.settings import DeploymentSettings, Settings
 
 EPILOG = "Settings come from the environment and from .env in the current folder; the README lists them."
@@ -66,7 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     api.set_defaults(command=_api)
 
     migrate = commands.add_parser("migrate", help="bring the database up to date")
-    migrate.add_argument("--status", action="store_true", help="show what is applied and what is not; change nothing")
+    looking = migrate.add_mutually_exclusive_group()
+    looking.add_argument("--status", action="store_true", help="show what is applied and what is not; change nothing")
+    looking.add_argument("--plan", action="store_true", help="print the SQL of what is pending; change nothing")
+    looking.add_argument(
+        "--verify", action="store_true", help="print how the schema differs from what the migrations make, if it does"
+    )
     migrate.set_defaults(command=_migrate)
 
     notebooks = commands.add_parser("notebooks", help="serve the notebooks in JupyterLab")
@@ -105,9 +110,21 @@ def _migrate(options: argparse.Namespace) -> None:
     settings = Settings.load()
     # A database that does not answer is waited for, and somebody is waiting here.
     logging.basicConfig(level=settings.log_level, format="%(message)s")
-    lines = status.describe(settings) if options.status else status.bring_up_to_date(settings)
-    for line in asyncio.run(lines):
+    if options.verify:
+        _tell_differences(asyncio.run(status.compare_schema(settings)))
+        return
+    look = status.describe if options.status else status.plan if options.plan else status.bring_up_to_date
+    for line in asyncio.run(look(settings)):
         print(line)
+
+
+def _tell_differences(differences: Sequence[str]) -> None:
+    print(*differences or ["The schema is what the migrations make."], sep="\n")
+    if differences:
+        raise SchemaDriftError(
+            "The schema is not what the migrations make: put back what they make (each file can be run again with "
+            "psql -1 -f), and take out what was added."
+        )
 
 
 def _notebooks(options: argparse.Namespace) -> None:

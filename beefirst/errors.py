@@ -25,6 +25,10 @@ class MigrationError(BeefirstError):
     """The migration files and the database's history do not fit, or a file failed."""
 
 
+class SchemaDriftError(BeefirstError):
+    """The live schema is not what the migrations make; what differs was printed before."""
+
+
 class PortTakenError(BeefirstError):
     """Another program listens on a port that beefirst was told to use."""
 

@@ -15,6 +15,7 @@ from beefirst.api.host_check import HostCheck
 from beefirst.api.metrics import Metrics
 from beefirst.api.observer import Observer
 from beefirst.api.readiness import Readiness
+from beefirst.api.schema_watch import SchemaWatch
 from beefirst.api.services import Grace, Services
 from beefirst.api.sweeper import Sweeper
 from beefirst.database.migration_files import read_migrations
@@ -93,6 +94,7 @@ def _build(settings: Settings) -> Services:
         pool=pool,
         passwords=passwords,
         sweeper=Sweeper(registration, store, metrics, settings.sweep_interval_seconds),
+        schema_watch=SchemaWatch(pool, migrations, metrics),
     )
 
 
@@ -104,7 +106,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with open_pool(services.pool):
         services.timeline.finish("open pool")
         try:
-            async with services.sweeper.running():
+            async with services.sweeper.running(), services.schema_watch.running():
                 yield
         finally:  # what is in flight before the pool that it needs
             await services.outbox.close(services.grace.seconds_left)

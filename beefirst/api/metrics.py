@@ -40,6 +40,13 @@ class Metrics:
             registry=self.registry,
         )
         self.overdue.set(float("nan"))
+        self.schema_differences = Gauge(
+            "beefirst_schema_differences",
+            "How many differences the schema has from what the migrations make, at the last look, which is at most a "
+            "minute old; NaN while unknown",
+            registry=self.registry,
+        )
+        self.schema_differences.set(float("nan"))
 
     def render(self) -> bytes:
         """Return all figures in Prometheus's text format."""

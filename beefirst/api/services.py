@@ -8,6 +8,7 @@ from fastapi import Request
 
 from beefirst.api.metrics import Metrics
 from beefirst.api.readiness import Readiness
+from beefirst.api.schema_watch import SchemaWatch
 from beefirst.api.sweeper import Sweeper
 from beefirst.database.migration_files import Migration
 from beefirst.database.pool import Pool
@@ -55,6 +56,7 @@ class Services:
         pool: the connections, opened and closed by the lifespan.
         passwords: the threads that hash, closed by the lifespan.
         sweeper: runs as long as the lifespan lasts.
+        schema_watch: does so, too.
     """
 
     settings: Settings
@@ -69,6 +71,7 @@ class Services:
     pool: Pool
     passwords: BcryptPasswords
     sweeper: Sweeper
+    schema_watch: SchemaWatch
 
     @classmethod
     def of(cls, request: Request) -> "Services":

@@ -1,4 +1,4 @@
-"""What `python -m beefirst migrate` prints: a line for each migration."""
+"""What `python -m beefirst migrate` prints: by default a line for each migration."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,7 @@ from psycopg import AsyncConnection
 
 from beefirst.database.migration_files import Migration, read_migrations
 from beefirst.database.migrations import AppliedMigration, fetch_history, find_pending
+from beefirst.database.schema_drift import verify
 from beefirst.database.startup import prepare_database, use_database
 from beefirst.machine.folders import MIGRATIONS
 from beefirst.machine.stopwatch import StartupTimeline
@@ -27,6 +28,23 @@ async def describe(settings: Settings) -> list[str]:
         return _describe(history, find_pending(migrations, history))
 
     return await use_database(settings, look)
+
+
+async def plan(settings: Settings) -> list[str]:
+    """Return the SQL of what is pending, changing nothing; errors as `prepare_database`."""
+    migrations = read_migrations(MIGRATIONS)
+
+    async def look(connection: AsyncConnection[Any], _: float) -> list[str]:
+        pending = find_pending(migrations, await fetch_history(connection))
+        return [f"-- {migration.name}\n{migration.sql}" for migration in pending]
+
+    return await use_database(settings, look)
+
+
+async def compare_schema(settings: Settings) -> list[str]:
+    """Return each difference between the live schema and what the migrations make; errors as `prepare_database`."""
+    migrations = read_migrations(MIGRATIONS)
+    return await use_database(settings, lambda connection, _: verify(connection, migrations))
 
 
 def _describe(history: Sequence[AppliedMigration], pending: Sequence[Migration]) -> list[str]:

@@ -34,6 +34,7 @@ CHECKS: dict[str, dict[str, str]] = {
         "AC3.5": "A row that names only email and code gets the specified defaults",
         "AC3.6": "The database itself refuses what the specification forbids",
         "AC3.7": "The running service's own table is the same",
+        "AC3.8": "All of the running service's own schema is still what the migrations make",
     },
     "04_startup_time": {
         "AC4.1": "The system is ready to accept requests within 60 seconds",

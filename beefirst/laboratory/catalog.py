@@ -5,6 +5,7 @@ from typing import Any, LiteralString
 import pandas as pd
 from psycopg import Connection
 
+from beefirst.database.schema_catalogue import ALL, READ, SETTLE, Catalogue, collect, only
 from beefirst.machine.waiting import wait_for
 
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename"
@@ -91,6 +92,18 @@ def constraints(connection: Connection[Any], table: str = "registrations") -> pd
 def made(connection: Connection[Any]) -> pd.DataFrame:
     """Return every constraint, function and trigger with the transaction that made it last: kind, name, oid, it."""
     return query(connection, MADE)
+
+
+def schema(connection: Connection[Any], like: Catalogue | None = None) -> Catalogue:
+    """Return the traits of all that the migrations make.
+
+    Args:
+        connection: to a migrated database; nothing is written.
+        like: what another database has. Foreign tables and functions are left out; where this is left out they are not.
+    """
+    with connection.transaction():
+        connection.execute(SETTLE)
+        return collect(connection.execute(READ, ALL if like is None else only(like)).fetchall())
 
 
 def history(connection: Connection[Any]) -> pd.DataFrame:

@@ -1,11 +1,13 @@
 """Notebook 03: the table beside its specification, and raw SQL that the database itself must refuse."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 import pandas as pd
 from psycopg import Connection
 
+from beefirst.database.schema_drift import find_differences
 from beefirst.evaluation.evidence import Evidence, compare, experiment, measurement
 from beefirst.evaluation.promises import SPECIFIED_COLUMNS, SPECIFIED_STATES
 from beefirst.laboratory import catalog
@@ -44,6 +46,8 @@ COLUMN_BY_COLUMN = ("column", "seen", "expected")
 
 RANDOM = "a random UUID"
 
+SAME = "no difference"
+
 
 @experiment
 def columns_are_as_specified(connection: Connection[Any]) -> Evidence:
@@ -63,6 +67,31 @@ def service_has_the_same_table(service: RunningService | None = None) -> Evidenc
     """
     with (service or find_service()).connect() as connection:
         return columns_are_as_specified(connection)
+
+
+@experiment
+def service_has_the_same_schema(connection: Connection[Any], service: RunningService | None = None) -> Evidence:
+    """Hold all that the catalogues say of the running service's own schema, read-only, against a fresh one.
+
+    Args:
+        connection: to a database that was migrated just now.
+        service: see `find_service` where left out.
+    """
+    expected = catalog.schema(connection)
+    with (service or find_service()).connect() as own:
+        differences = find_differences(catalog.schema(own, expected), expected)
+    kinds = dict.fromkeys(name.split()[0] for name in [*sorted(expected), *differences])
+    rows = [(kind, _count(kind, expected), _those_of(kind, differences) or SAME, SAME) for kind in kinds]
+    summary = f"differences in {len(expected)} entries of the catalogues: {len(differences)}"
+    return compare(summary, rows, ["kind", "made by the migrations", "seen", "expected"])
+
+
+def _count(kind: str, names: Iterable[str]) -> int:
+    return sum(name.startswith(f"{kind} ") for name in names)
+
+
+def _those_of(kind: str, differences: Sequence[str]) -> str:
+    return "; ".join(difference for difference in differences if difference.startswith(f"{kind} "))
 
 
 @experiment

@@ -14,7 +14,8 @@ from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.experiments import schema
 from beefirst.laboratory.running_service import RunningService
 from beefirst.laboratory.scratch_database import ScratchDatabase
-from tests.support.databases import migrated_database
+from tests.support.databases import apply, migrated_database
+from tests.support.evidence import fails
 
 ALTER = "ALTER TABLE registrations "
 WITHOUT_UNIQUE = ALTER + "DROP CONSTRAINT registrations_email_key"
@@ -180,3 +181,64 @@ def test_the_table_of_a_running_service_that_differs_is_found_out(database: Scra
 
     assert not evidence.holds
     assert "no such column" in evidence.summary
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            "DROP TRIGGER registrations_guard_claim ON registrations",
+            "trigger registrations_guard_claim on registrations",
+        ),
+        (ALTER + "DISABLE TRIGGER registrations_guard_change", "state is disabled and not enabled"),
+        ("DROP INDEX registrations_ended_since", "index registrations_ended_since on registrations is missing"),
+        (ALTER + "DROP CONSTRAINT registrations_ended_has_no_hash", "constraint registrations_ended_has_no_hash"),
+        (
+            "CREATE OR REPLACE FUNCTION mails_of_a_day(mailed_at TIMESTAMPTZ[]) RETURNS TIMESTAMPTZ[] LANGUAGE sql "
+            "AS 'SELECT mailed_at'",
+            "function mails_of_a_day(mailed_at timestamp with time zone[]) has another body",
+        ),
+        (ALTER + "ADD COLUMN phone TEXT", "column registrations.phone was added"),
+        ("CREATE RULE keep AS ON DELETE TO registrations DO INSTEAD NOTHING", "rule keep on registrations was added"),
+    ],
+)
+def test_a_schema_of_the_running_service_that_has_changed_is_found_out(
+    connection: Connection[Any], database: ScratchDatabase, change: str, told: str
+) -> None:
+    apply(database.url)
+    with database.connect() as owner:
+        owner.execute(change.encode())
+
+    evidence = schema.service_has_the_same_schema(connection, RunningService("", "", database.url, "a test"))
+
+    fails(evidence, "1 differences in all", told)
+    assert len(evidence.rows[evidence.rows["seen"] != evidence.rows["expected"]]) == 1
+
+
+def test_a_schema_of_the_running_service_that_is_as_migrated_holds_beside_foreign_tables(
+    connection: Connection[Any], database: ScratchDatabase
+) -> None:
+    apply(database.url)
+    with database.connect() as owner:
+        owner.execute("CREATE TABLE mine (id UUID REFERENCES registrations)")
+
+    evidence = schema.service_has_the_same_schema(connection, RunningService("", "", database.url, "a test"))
+
+    assert evidence.holds, evidence.summary
+    assert set(evidence.rows["kind"]) == {"column", "constraint", "function", "index", "table", "trigger"}
+    assert (evidence.rows["made by the migrations"] > 0).all()
+
+
+def test_a_running_service_without_a_schema_is_found_out(
+    connection: Connection[Any], database: ScratchDatabase
+) -> None:
+    evidence = schema.service_has_the_same_schema(connection, RunningService("", "", database.url, "a test"))
+
+    fails(evidence, "table registrations is missing")
+
+
+def test_two_databases_without_a_schema_show_nothing(database: ScratchDatabase) -> None:
+    with database.connect() as empty:
+        evidence = schema.service_has_the_same_schema(empty, RunningService("", "", database.url, "a test"))
+
+    fails(evidence, "nothing was seen")
