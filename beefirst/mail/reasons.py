@@ -29,6 +29,7 @@ REFUSED: dict[type[SMTPResponseException], tuple[str, str]] = {
     SMTPSenderRefused: ("the sender", "set MAIL_FROM to an address that it lets us send from"),
     SMTPRecipientRefused: ("the recipient", ""),
     SMTPDataError: ("the mail", ""),
+    SMTPResponseException: ("STARTTLS", ""),
 }
 """What a server refuses, and what to do where that is ours to mend, by aiosmtplib's exception."""
 
@@ -48,9 +49,8 @@ NOT_VERIFIED = (
     "the server's certificate is not verified ({}): name its CA in SSL_CERT_FILE, "
     "or the host in MAIL_URL as the certificate has it"
 )
-NO_TLS_SPOKEN = (
-    "TLS with the server failed ({}): smtps:// is for ports that speak TLS from the start, smtp:// for others"
-)
+NO_TLS_SPOKEN = "the server does not speak TLS from the start: name a port where it does, or use smtp://"
+TLS_FAILED = "TLS with the server failed: {}"
 
 ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?!\S)")
 """RFC 3463, at the beginning of a reply's text, as RFC 2034 has it."""
@@ -89,7 +89,8 @@ def explain(error: Exception) -> Failure:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return Failure(NOT_VERIFIED.format(cause.verify_message), True)
     if isinstance(cause, ssl.SSLError):
-        return Failure(NO_TLS_SPOKEN.format(cause.reason), False)
+        spoken = cause.reason != "WRONG_VERSION_NUMBER"
+        return Failure(TLS_FAILED.format(cause.reason) if spoken else NO_TLS_SPOKEN, not spoken)
     return Failure(_explain_silence(error, cause), False)
 
 
@@ -98,13 +99,15 @@ def _explain_reply(error: SMTPResponseException) -> Failure:
         return Failure("what the server replies is not SMTP: put the port at which it takes mail into MAIL_URL", False)
     enhanced = ENHANCED.match(error.message)
     codes = f"{error.code} {enhanced[1]}" if enhanced else str(error.code)
-    what, advice = REFUSED.get(type(error), ("a command", ""))
-    if error.code == ASKS:
+    what, advice = REFUSED[type(error)]
+    if isinstance(error, SMTPSenderRefused | SMTPRecipientRefused) and OF_THE_NAME.search(error.message):
+        what, advice = NAME_REFUSED
+    elif error.code == ASKS:
         advice = ASKS_FOR_LOGIN
     elif isinstance(error, SMTPConnectResponseError) and error.code == CLOSING:
         advice = TOO_MANY
-    elif isinstance(error, SMTPSenderRefused | SMTPRecipientRefused) and OF_THE_NAME.search(error.message):
-        what, advice = NAME_REFUSED
+    elif isinstance(error, SMTPAuthenticationError | SMTPSenderRefused) and error.code < FINAL:
+        advice = ""  # it may be right as it is, and be taken later
     return Failure(f"the server refused {what}: {codes}" + (f" ({advice})" if advice else ""), error.code >= FINAL)
 
 

@@ -4,8 +4,7 @@ import asyncio
 import base64
 import logging
 import re
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +22,7 @@ from beefirst.registration.interfaces import Courier
 from beefirst.registration.states import State
 from beefirst.settings import Settings
 from tests.conftest import SECRET
+from tests.mail.conftest import MakeCertificate
 from tests.support.http_client import register
 from tests.support.mail_servers import (
     Step,
@@ -42,32 +42,6 @@ USER = "mailer@example.org"
 PASSWORD = f"{SECRET}@:/%"
 CODE_MAIL = "Your code for beefirst"
 NOTICE = "An attempt to register your address"
-
-
-MakeCertificate = Callable[[str], Path]
-
-
-@pytest.fixture(scope="module")
-def make_certificate(tmp_path_factory: pytest.TempPathFactory) -> MakeCertificate:
-    """Make a certificate that signs itself, in one file with its key, for a name such as IP:127.0.0.1."""
-
-    def make(name: str) -> Path:
-        folder = tmp_path_factory.mktemp("certificate")
-        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=mailbox"
-        extensions = ("-addext", f"subjectAltName={name}", "-addext", "keyUsage=critical,digitalSignature,keyCertSign")
-        files = ("-keyout", "key.pem", "-out", "certificate.pem")
-        subprocess.run([*command.split(), *extensions, *files], cwd=folder, check=True, capture_output=True, timeout=60)
-        both = folder / "both.pem"
-        both.write_text((folder / "certificate.pem").read_text() + (folder / "key.pem").read_text())
-        return both
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def certificate(make_certificate: MakeCertificate) -> Path:
-    """A certificate for the address at which every mailbox listens."""
-    return make_certificate("IP:127.0.0.1")
 
 
 def courier(url: str) -> Courier:
