@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from beefirst.errors import ConfigurationError
-from beefirst.settings import DeploymentSettings, Settings, setting_rules
+from beefirst.settings import MAIL_HELO_RULE, DeploymentSettings, Settings, setting_rules
 from beefirst.urls import DatabaseUrl
 from tests.conftest import SECRET
 
@@ -65,6 +65,21 @@ def test_a_dotenv_file_that_is_not_text_gets_one_clear_line(tmp_path: Path) -> N
         Settings.load()
 
 
+NO_NAMES = (
+    "192.0.2.1",
+    "[192.0.2]",
+    "[2001:db8::1]",
+    "[IPv6:fe80::1%eth0]",
+    "mail_1.example.com",
+    "-mail.example.com",
+    "mail..example.com",
+    "mail.example.com.",
+    "mäil.example.com",
+    f"{64 * 'a'}.example.com",
+    "mail.example.com x",
+)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
@@ -78,6 +93,8 @@ def test_a_dotenv_file_that_is_not_text_gets_one_clear_line(tmp_path: Path) -> N
         ("POOL_MIN_SIZE", "0", "a whole number from 1 to 100"),
         ("STARTUP_TIMEOUT_SECONDS", "0", "a number above 0 and up to 3600"),
         ("STARTUP_TIMEOUT_SECONDS", "inf", "a number above 0 and up to 3600"),
+        ("MAIL_CONNECTIONS", "0", "a whole number from 1 to 100"),
+        *(("MAIL_HELO", name, MAIL_HELO_RULE) for name in NO_NAMES),
         ("LOG_LEVEL", "loud", "one of DEBUG, INFO, WARNING, ERROR"),
         ("LOG_FORMAT", "xml", "one of text, json"),
     ],
@@ -91,6 +108,26 @@ def test_a_value_outside_its_rule_is_named_with_the_rule_in_one_line(
         Settings.load()
 
     assert str(refusal.value) == f"{name} must be {rule}, but is '{value}'."
+
+
+@pytest.mark.parametrize(
+    "name", ["mail.example.com", "localhost", "[192.0.2.1]", "[IPv6:2001:db8::1]", "xn--bcher-kva.ch"]
+)
+def test_a_host_name_or_an_address_in_brackets_is_what_a_mail_server_is_told(name: str) -> None:
+    assert Settings.load(mail_helo=name, mail_from="noreply@example.com").helo_name == name
+
+
+@pytest.mark.parametrize(
+    ("sender", "name"),
+    [
+        ("noreply@example.com", "example.com"),
+        ("noreply@[192.0.2.1]", "[192.0.2.1]"),
+        ("beefirst@localhost", None),
+        ("noreply@mail_1.example.com", None),
+    ],
+)
+def test_left_out_it_is_the_domain_of_the_sender_where_others_may_know_that(sender: str, name: str | None) -> None:
+    assert Settings.load(mail_from=sender).helo_name == name
 
 
 def test_sizes_of_the_pool_that_do_not_fit_are_named_together(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from math import inf
 from pathlib import Path
 from typing import Any, Literal
+from weakref import WeakSet
 
 from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, LoginPassword, Session
 
@@ -24,12 +25,13 @@ class WatchedMailbox(Mailbox):
         offered: every address that a mail was offered for, taken or not, in order.
         encrypted: whether each of these offers came over TLS.
         logins: the user of every attempt to log in.
+        connections: the port from which the client came, for each that brought an offer.
     """
 
     def __init__(self, handler: "_WatchedHandler | None" = None, **options: Any) -> None:
         self._handler, self._options = handler or _WatchedHandler(), options
         self.offered, self.encrypted = self._handler.offered, self._handler.encrypted
-        self.logins = self._handler.logins
+        self.logins, self.connections = self._handler.logins, self._handler.connections
         super().__init__()
 
     def _make_server(self) -> MailServer:
@@ -59,9 +61,14 @@ def stalling(
     return WatchedMailbox(_Stalling(at, only, seconds, reply))
 
 
-def vanishing() -> WatchedMailbox:
-    """Hang up, rather than reply, once a mail is taken."""
-    return WatchedMailbox(_Vanishing())
+def vanishing(*, only: str | None = None) -> WatchedMailbox:
+    """Hang up, rather than reply, once a mail is taken: to the only address, or to every one where that is left out."""
+    return WatchedMailbox(_Vanishing(only))
+
+
+def taking_one_mail(reply: str | None) -> WatchedMailbox:
+    """Take one mail on a connection, and refuse the sender of the next with a reply, or hang up where there is none."""
+    return WatchedMailbox(_TakingOneMail(reply))
 
 
 def speaking_tls(
@@ -97,6 +104,7 @@ class _WatchedHandler(Handler):
     def __init__(self) -> None:
         super().__init__()
         self.offered, self.encrypted, self.logins = list[str](), list[bool](), list[str]()
+        self.connections = set[int]()
         self.may_go_on = asyncio.Event()
 
     async def handle_RCPT(  # noqa: N802
@@ -104,6 +112,7 @@ class _WatchedHandler(Handler):
     ) -> Any:
         assert server.transport
         self.offered.append(address)
+        self.connections.add(server.transport.get_extra_info("peername")[1])
         self.encrypted.append(server.transport.get_extra_info("ssl_object") is not None)
         return await self.refusal("RCPT", [address], session) or MISSING
 
@@ -156,9 +165,36 @@ class _Stalling(_WatchedHandler):
 
 
 class _Vanishing(_WatchedHandler):
-    async def before_reply(self, server: SMTP, _: Sequence[str]) -> None:
-        assert isinstance(server.transport, asyncio.Transport)
-        server.transport.abort()
+    def __init__(self, only: str | None) -> None:
+        super().__init__()
+        self._only = only
+
+    async def before_reply(self, server: SMTP, addresses: Sequence[str]) -> None:
+        if self._only is None or self._only in addresses:
+            _hang_up(server)
+
+
+class _TakingOneMail(_WatchedHandler):
+    def __init__(self, reply: str | None) -> None:
+        super().__init__()
+        self._reply, self._served = reply, WeakSet[SMTP]()
+
+    async def handle_MAIL(  # noqa: N802
+        self, server: SMTP, _: Session, envelope: Envelope, address: str, options: Sequence[str]
+    ) -> str:
+        if server not in self._served:
+            self._served.add(server)
+            envelope.mail_from = address
+            envelope.mail_options.extend(options)
+            return "250 go on"
+        if self._reply is None:
+            _hang_up(server)
+        return self._reply or "421 never heard"
+
+
+def _hang_up(server: SMTP) -> None:
+    assert isinstance(server.transport, asyncio.Transport)
+    server.transport.abort()
 
 
 class _Asking(_WatchedHandler):
