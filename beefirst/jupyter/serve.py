@@ -10,7 +10,7 @@ from urllib.parse import quote
 from beefirst.errors import ConfigurationError
 from beefirst.jupyter.fast_import import skip_iri_grammar
 from beefirst.jupyter.readers_copy import copies_folder, seed, signatures_folder
-from beefirst.machine.folders import NOTEBOOKS, data_folder, explain_unwritable
+from beefirst.machine.folders import NOTEBOOKS, data_folder, explain_unwritable, refuse_unusable
 from beefirst.machine.ports import bind, refuse_unknown_host
 from beefirst.settings import DeploymentSettings
 
@@ -93,6 +93,7 @@ def _prepare(state: Path, runtime: Path, shipped: Path) -> None:
         os.environ.pop(name, None)
     with explain_unwritable():
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        refuse_unusable(state)  # JupyterLab itself would say so with a traceback, or not at all
     seed(shipped)
 
 

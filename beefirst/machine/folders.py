@@ -1,5 +1,6 @@
 """Where beefirst finds its own files, and where it keeps what must survive a restart."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -40,9 +41,21 @@ def explain_unwritable() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConfigurationError(
-            f"Cannot use {error.filename} ({error.strerror}): set BEEFIRST_DATA to a folder of your own."
-        ) from None
+        raise ConfigurationError(f"Cannot use {error.filename} ({error.strerror}): {_advice()}.") from None
+
+
+def _advice() -> str:
+    if not os.environ.get("BEEFIRST_CONTAINER"):
+        return "set BEEFIRST_DATA to a folder of your own"
+    user = f"user {os.geteuid()}, as whom this container runs"
+    return f"let what is mounted at {data_folder()} belong to {user} (chown -R), or mount another volume there"
+
+
+def refuse_unusable(folder: Path) -> None:
+    """Raise PermissionError, as whoever reads or writes there would, where something in a folder is another user's."""
+    for path in (folder, *folder.rglob("*")):
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def replace_file(path: Path, content: bytes) -> None:

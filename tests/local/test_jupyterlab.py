@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -19,6 +20,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from beefirst.machine.ports import free_port
+from tests.support.accounts import as_nobody
+from tests.support.folders import open_folder
 
 PROGRAM = """
 import sys
@@ -72,9 +75,14 @@ class JupyterLabProcess:
         self.errors.close()
         return self.process.returncode
 
-    def refusal(self) -> tuple[int, str]:
+    def refusal(self, prefix: tuple[str, ...] = ()) -> tuple[int, str]:
         done = subprocess.run(
-            self.command, env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=SECONDS
+            [*prefix, *self.command],
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
         )
         return done.returncode, done.stdout + done.stderr
 
@@ -442,3 +450,28 @@ def test_a_data_folder_that_cannot_be_used_is_refused_with_one_line(tmp_path: Pa
     assert status == 1
     assert output.startswith(f"Cannot use {tmp_path}/data")
     assert output.count("\n") == 1
+
+
+OWN_FOLDER = "set BEEFIRST_DATA to a folder of your own"
+MOUNTED = (
+    r"let what is mounted at \S+/data belong to user \d+, as whom this container runs \(chown -R\), "
+    "or mount another volume there"
+)
+
+
+@pytest.mark.parametrize("place", ["", "notebooks", "jupyter", "jupyter/data", "jupyter/cookie_secret"])
+@pytest.mark.parametrize(("where", "advice"), [({}, OWN_FOLDER), ({"BEEFIRST_CONTAINER": "1"}, MOUNTED)])
+def test_what_belongs_to_another_user_is_refused_with_one_line_that_says_what_to_do(
+    place: str, where: dict[str, str], advice: str
+) -> None:
+    with open_folder() as folder:
+        jupyterlab = JupyterLabProcess(folder, **where)
+        foreign = jupyterlab.data / place
+        foreign.parent.mkdir(parents=True, exist_ok=True)
+        foreign.mkdir(mode=0)
+        own = [above for above in foreign.parents if above.is_relative_to(folder)]
+
+        status, output = jupyterlab.refusal(as_nobody(*own))
+
+    assert status == 1
+    assert re.fullmatch(rf"Cannot use {jupyterlab.data}\S* \(Permission denied\): {advice}\.\n", output), output

@@ -18,18 +18,11 @@ from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.ports import bind, free_port
 from beefirst.machine.waiting import wait_until
 from tests.conftest import SECRET
+from tests.support.accounts import NOBODY, as_nobody
 from tests.support.folders import open_folder
 from tests.support.up_process import UpProcess
 
-NOBODY = 65534
 TOKEN = "token"
-BOUNDING_SET = int(re.findall(r"CapBnd:\s+(\w+)", Path("/proc/self/status").read_text())[0], 16)
-READ_EVERYWHERE = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-AS_NOBODY = [
-    *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
-    # The interpreter may live in a home that is closed to others; a container may not have the right to give.
-    *(READ_EVERYWHERE if BOUNDING_SET >> 2 & 1 else []),
-]
 
 
 @pytest.fixture
@@ -283,14 +276,6 @@ def is_program(place: Path, program: str, folder: Path) -> bool:
         )
     except OSError:
         return False
-
-
-def as_nobody(folder: Path) -> tuple[str, ...]:
-    """Return what runs a command as an ordinary user; the user who runs the tests, unless that is root."""
-    if os.geteuid() != 0:
-        return ()
-    os.chown(folder, NOBODY, NOBODY)
-    return tuple(AS_NOBODY)
 
 
 def test_an_ordinary_user_runs_it_too(up: Callable[..., UpProcess], folder: Path) -> None:
