@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from ipaddress import IPv4Address, IPv6Address
+from io import StringIO
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
+from dotenv.parser import parse_stream
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,6 +20,8 @@ from beefirst.urls import DATABASE_URL_RULE, MAIL_URL_RULE, DatabaseUrl, MailUrl
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["text", "json"]
 
+DOTENV = ".env"
+NOT_TEXT = "The file .env is not UTF-8 text: save it as UTF-8."
 DEFAULT_DATABASE_URL = "postgresql://beefirst:beefirst@localhost:5432/beefirst"
 MAIL_FROM_RULE = "an e-mail address such as noreply@example.com"
 MAIL_HELO_RULE = "a host name such as mail.example.com, or an address in brackets such as [192.0.2.1]"
@@ -61,11 +66,24 @@ def _in_any_case(*choices: str) -> BeforeValidator:
     return BeforeValidator(lambda value: spelled.get(value.lower(), value) if isinstance(value, str) else value)
 
 
+def _refuse_unreadable_lines(dotenv: Path) -> None:
+    """Refuse a line that the reader of settings would pass over, and with it a value that somebody has chosen."""
+    if not dotenv.is_file():
+        return
+    text = dotenv.read_text(encoding="utf-8-sig")
+    if "\0" in text:  # UTF-16 without its mark
+        raise ConfigurationError(NOT_TEXT)
+    for statement in parse_stream(StringIO(text)):
+        if statement.error or not re.fullmatch(r"[\w.-]*", statement.key or ""):
+            line = statement.original.line
+            raise ConfigurationError(f"Line {line} of the file .env cannot be read: write it as NAME=value.")
+
+
 class _Environment(BaseSettings):
     """Reads the environment and `.env`; the environment wins, and foreign names in `.env` are ignored."""
 
     model_config = SettingsConfigDict(
-        env_file=".env",
+        env_file=DOTENV,
         env_file_encoding="utf-8",
         extra="ignore",
         frozen=True,
@@ -78,14 +96,16 @@ class _Environment(BaseSettings):
         """Read the settings, with `values` in the place of whatever the environment says of them.
 
         Raises:
-            ConfigurationError: a value breaks its rule; the message names the setting, the rule and the value.
+            ConfigurationError: a value breaks its rule; the message names the setting, the rule and the value. Or
+                `.env` cannot be read.
         """
         try:
+            _refuse_unreadable_lines(Path(DOTENV))
             return cls(**values)
         except ValidationError as error:
             raise ConfigurationError(_one_line(cls, error)) from None
         except UnicodeDecodeError:
-            raise ConfigurationError("The file .env is not UTF-8 text: save it as UTF-8.") from None
+            raise ConfigurationError(NOT_TEXT) from None
         except OSError as error:
             raise ConfigurationError(
                 f"The file .env cannot be read ({error.strerror}): allow it, or remove it."

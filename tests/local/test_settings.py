@@ -58,8 +58,29 @@ def test_an_empty_value_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> No
     assert Settings.load().ttl_seconds == 60
 
 
-def test_a_dotenv_file_that_is_not_text_gets_one_clear_line(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_bytes(b"TTL_SECONDS=\xff\xfe\n")
+WINDOWS = ["\ufeffTTL_SECONDS=45", "export MAX_ATTEMPTS=5", 'MAIL_FROM="a@example.com"', "LOG_FORMAT='json' # why", ""]
+
+
+def test_a_dotenv_file_is_read_as_windows_writes_it_and_as_a_shell_sources_it(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("\r\n".join(WINDOWS).encode())
+
+    settings = Settings.load()
+
+    read = (settings.ttl_seconds, settings.max_attempts, settings.mail_from, settings.log_format)
+    assert read == (45, 5, "a@example.com", "json")
+
+
+@pytest.mark.parametrize("line", ["TTL_SECONDS: 45", "$env:TTL_SECONDS='45'", 'TTL_SECONDS="45', "set TTL_SECONDS=45"])
+def test_a_line_of_the_dotenv_file_that_cannot_be_read_is_not_passed_over(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(f"API_PORT=9000\n{line}\nDB_PORT=9001\n")
+
+    with pytest.raises(ConfigurationError, match=r"^Line 2 of the file \.env cannot be read: write it as NAME=value"):
+        Settings.load()
+
+
+@pytest.mark.parametrize("text", [b"A=\xff\n", "A=4".encode("utf-16"), "A=4".encode("utf-16-le")])
+def test_a_dotenv_file_that_is_not_text_gets_one_clear_line(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / ".env").write_bytes(text)
 
     with pytest.raises(ConfigurationError, match=r"\.env is not UTF-8"):
         Settings.load()
