@@ -15,12 +15,16 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from beefirst.errors import ConfigurationError
+from beefirst.machine.ports import local_name
 from beefirst.urls import DATABASE_URL_RULE, MAIL_URL_RULE, DatabaseUrl, MailUrl, check_database_url, check_mail_url
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["text", "json"]
 
 DOTENV = ".env"
+LOOPBACK = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "::1": "::1"}  # noqa: S104
+"""The address at which this machine itself reaches what listens on another."""
+
 NOT_TEXT = "The file .env is not UTF-8 text: save it as UTF-8."
 DEFAULT_DATABASE_URL = "postgresql://beefirst:beefirst@localhost:5432/beefirst"
 MAIL_FROM_RULE = "an e-mail address such as noreply@example.com"
@@ -174,9 +178,12 @@ class DeploymentSettings(_Environment):
 
     def browser_url(self, port: int) -> str:
         """Return the address at which a browser on this machine reaches a server on `port`."""
-        local = self.bind_address in ("127.0.0.1", "0.0.0.0", "localhost", "::", "::1")  # noqa: S104
+        if loopback := LOOPBACK.get(
+            self.bind_address
+        ):  # the container's `localhost` says nothing of that of the machine around it
+            return f"http://{'localhost' if self.beefirst_container else local_name(loopback)}:{port}"
         host = f"[{self.bind_address}]" if ":" in self.bind_address else self.bind_address
-        return f"http://{'localhost' if local else host}:{port}"
+        return f"http://{host}:{port}"
 
 
 def setting_rules(settings: type[BaseSettings]) -> Mapping[str, str]:

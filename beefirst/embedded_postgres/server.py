@@ -25,7 +25,7 @@ from beefirst.embedded_postgres.cluster import (
 )
 from beefirst.embedded_postgres.programs import Account, choose_account, find_package, provide_programs
 from beefirst.errors import EmbeddedServerError
-from beefirst.machine.ports import free_port, refuse_taken_port
+from beefirst.machine.ports import free_port, local_name, refuse_taken_port
 from beefirst.machine.waiting import wait_for
 
 READY_SECONDS = 30
@@ -197,7 +197,7 @@ def _is_ready(pid_file: Path, pid: int) -> bool:
 
 
 def _url(port: int, database: str) -> str:
-    return f"postgresql://beefirst:beefirst@localhost:{port}/{database}"
+    return f"postgresql://beefirst:beefirst@{local_name('127.0.0.1')}:{port}/{database}"
 
 
 def _create_database(port: int) -> None:

@@ -50,6 +50,20 @@ def _resolve(host: str, port: int) -> tuple[int, int, int, str, tuple[Any, ...]]
         ) from None
 
 
+def local_name(address: str) -> str:
+    """Return how programs of this machine name one of its loopback addresses: `localhost` where that leads there.
+
+    On a machine whose `localhost` is IPv6 alone, it does not lead to 127.0.0.1, which then is the name.
+
+    Args:
+        address: 127.0.0.1 or ::1.
+    """
+    with suppress(OSError):
+        if any(found[4][0] == address for found in socket.getaddrinfo("localhost", None, type=socket.SOCK_STREAM)):
+            return "localhost"
+    return f"[{address}]" if ":" in address else address
+
+
 def refuse_taken_port(host: str, port: int, setting: str) -> None:
     """Raise as `bind` does where a server could not listen, or where `localhost` leads to another program first."""
     bind(host, port, setting).close()
