@@ -127,6 +127,7 @@ async def _apply_through_pooler(
                 await connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
             except errors.LockNotAvailable:
                 raise _other_runner(lock_timeout_seconds) from None
+            await _create_history(connection)  # first: it also lets this transaction know what others have created
             if not (pending := find_pending(migrations, await fetch_history(connection))):
                 return await fetch_history(connection)
             await _apply_pending(connection, [file for file in migrations if file not in pending[1:]])
@@ -152,13 +153,17 @@ async def _limit_waiting(connection: AsyncConnection[Any], lock_timeout_seconds:
 
 
 async def _apply_pending(connection: AsyncConnection[Any], migrations: Sequence[Migration]) -> list[AppliedMigration]:
+    await _create_history(connection)
+    for migration in find_pending(migrations, await fetch_history(connection)):
+        await _apply(connection, migration)
+    return await fetch_history(connection)
+
+
+async def _create_history(connection: AsyncConnection[Any]) -> None:
     try:
         await connection.execute(CREATE_HISTORY)
     except errors.InsufficientPrivilege as error:
         raise _no_right(connection, error) from None
-    for migration in find_pending(migrations, await fetch_history(connection)):
-        await _apply(connection, migration)
-    return await fetch_history(connection)
 
 
 async def _apply(connection: AsyncConnection[Any], migration: Migration) -> None:

@@ -1,0 +1,1 @@
+"""The service beside the real programs that its operators run."""
