@@ -212,6 +212,8 @@ def _complaint(settings: type[BaseSettings], problem: Mapping[str, Any]) -> str:
         return str(problem["msg"]).removeprefix("Value error, ")
     name = str(problem["loc"][0])
     secret = settings.model_fields[name].annotation in (DatabaseUrl, MailUrl, SecretStr)
+    if secret and ", but " in str(problem["msg"]):
+        return f"{name.upper()} must be {str(problem['msg']).removeprefix('Value error, ')}."
     value = (
         "cannot be read as one (is the password percent-encoded? The value is not shown)"
         if secret

@@ -1,5 +1,6 @@
 """URLs with passwords in them: of the database and of the mail server, checked, and shown without their secrets."""
 
+import re
 from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError
@@ -10,6 +11,12 @@ from pydantic import SecretStr
 DATABASE_URL_RULE = "a PostgreSQL URL such as postgresql://user:password@host:5432/name"
 
 MAIL_URL_RULE = "console:, or an SMTP server such as smtp://user:password@host:587 or smtps://host"
+
+DRIVER = re.compile(r"^(postgres(?:ql)?)\+[a-z0-9_]+://")
+"""How SQLAlchemy names a driver within the scheme, `postgresql+psycopg://`."""
+
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,20}://")
+PARAMETER = re.compile(r"[a-z_]{1,40}", re.IGNORECASE)
 
 
 class DatabaseUrl(SecretStr):
@@ -22,16 +29,51 @@ class DatabaseUrl(SecretStr):
 def check_database_url(url: SecretStr) -> DatabaseUrl:
     """Return a URL that libpq reads as it was meant.
 
+    Blanks and quotes around it go, and so does the name of a driver, as in `postgresql+psycopg://`; an equals sign
+    within a parameter's value, as in `options=-csearch_path=app`, is percent-encoded for libpq.
+
     Args:
         url: any that libpq takes: with a host, with a socket, with several hosts.
 
     Raises:
-        ValueError: it is none, or a part of its password would be read as something else; the message is the rule.
+        ValueError: it is none, or a part of its password would be read as something else; the message is the rule,
+            and behind it what is not understood where that is known to hold no secret.
     """
-    text = url.get_secret_value()
-    if not text.startswith(("postgresql://", "postgres://")) or not _is_parsed_as_meant(text):
-        raise ValueError(DATABASE_URL_RULE)
+    text = url.get_secret_value().strip()
+    if text[:1] in ("'", '"') and text[-1:] == text[:1]:
+        text = text[1:-1].strip()
+    text = _encode_values(DRIVER.sub(r"\1://", text))
+    if not text.startswith(("postgresql://", "postgres://")):
+        scheme = SCHEME.match(text)
+        raise ValueError(f"{DATABASE_URL_RULE}, but begins with {scheme.group()}" if scheme else DATABASE_URL_RULE)
+    if not _is_parsed_as_meant(text):
+        raise ValueError(DATABASE_URL_RULE + _complain_of_parameters(text))
     return DatabaseUrl(text)
+
+
+def _split_query(url: str) -> tuple[str, list[str]]:
+    """Return a URL without its parameters, and each of them; none where the question mark may be a password's."""
+    where, _, query = url.partition("?")
+    return (url, []) if "@" in query or not query else (where, query.split("&"))
+
+
+def _encode_values(url: str) -> str:
+    where, parameters = _split_query(url)
+    pairs = [parameter.partition("=") for parameter in parameters]
+    encoded = [name + separator + value.replace("=", "%3D") for name, separator, value in pairs]
+    return "?".join([where, "&".join(encoded)]) if encoded else url
+
+
+def _complain_of_parameters(url: str) -> str:
+    where, parameters = _split_query(url)
+    names = [parameter.partition("=")[0] for parameter in parameters]
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()} | {"ssl"}
+    unknown = [name for name in names if name not in known and PARAMETER.fullmatch(name)]
+    # Where the rest is not as meant either, what looks like a parameter may be a part of the password.
+    if not unknown or not _is_parsed_as_meant(where):
+        return ""
+    advice = "write options=-csearch_path=NAME for a schema" if "schema" in unknown else "leave it out"
+    return f", but has the parameter {unknown[0]}, which PostgreSQL's own library does not know: {advice}"
 
 
 def _is_parsed_as_meant(url: str) -> bool:

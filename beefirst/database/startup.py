@@ -16,7 +16,7 @@ from beefirst.database.migrations import AppliedMigration, migrate
 from beefirst.database.session import Session, connection_parameters
 from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
 from beefirst.machine.stopwatch import StartupTimeline
-from beefirst.settings import Settings
+from beefirst.settings import DeploymentSettings, Settings
 from beefirst.urls import DatabaseUrl
 
 MINIMUM_SERVER_VERSION = 140000
@@ -29,8 +29,17 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 0.5
 INCURABLE = re.compile(
     r"password authentication failed|no password supplied|authentication failed for user|"
     r"(role|database) \".*\" does not exist|permission denied for database|not permitted to log in|"
-    r"no pg_hba\.conf entry|does not support SSL|root certificate file|certificate verify failed"
+    r"no pg_hba\.conf entry|does not support SSL|root certificate file|certificate verify failed|"
+    r"channel binding required|method requirement .* failed|GSSAPI encryption required|"
+    r"invalid .*value|unrecognized configuration parameter|invalid command-line argument"
 )
+BEFORE_ITS_WORDS = re.compile(r"^.*(?:FATAL:|\d failed:|is bad:)\s*")
+
+OLD_VOLUME = (
+    "A volume keeps the password that its database was made with: set that one in DATABASE_URL in docker-compose.yml, "
+    "or begin anew with `docker compose down -v`, which deletes the data and your notebooks."
+)
+
 Result = TypeVar("Result")
 Action: TypeAlias = Callable[[AsyncConnection[Any], float], Awaitable[Result]]
 
@@ -125,9 +134,10 @@ def _explain(url: DatabaseUrl, error: psycopg.Error) -> str:
     hosts = str(conninfo_to_dict(url.get_secret_value()).get("host", ""))
     if (incurable := INCURABLE.search(text)) and "," not in hosts:
         words = next(line for line in text.splitlines() if incurable.group() in line)
-        raise DatabaseRefusedError(
-            f"The database {url} refused: {words.rpartition('FATAL:')[2].strip()}. Set DATABASE_URL to what it accepts."
-        )
+        cure = "Set DATABASE_URL to what it accepts."
+        if "password authentication failed" in words and DeploymentSettings.load().beefirst_container:
+            cure = OLD_VOLUME
+        raise DatabaseRefusedError(f"The database {url} refused: {BEFORE_ITS_WORDS.sub('', words)}. {cure}")
     # libpq puts its hints on lines of their own, indented; several attempts have a line each.
     lines = [line for line in text.splitlines() if not line.startswith("\t")]
     return lines[-1].rpartition("failed: ")[2] if lines else type(error).__name__

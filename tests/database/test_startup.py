@@ -54,6 +54,37 @@ def test_what_waiting_cannot_cure_stops_the_start_at_once(
     assert SECRET not in line
 
 
+@pytest.mark.parametrize(
+    ("parameter", "reason"),
+    [
+        ("channel_binding=require", "channel binding required, but SSL not in use"),
+        ("sslmode=bogus", 'invalid sslmode value: "bogus"'),
+        ("require_auth=md5", 'authentication method requirement "md5" failed'),
+        ("keepalives_idle=long", 'invalid integer value "long" for connection option "keepalives_idle"'),
+        ("options=-cno_such_setting=1", 'unrecognized configuration parameter "no_such_setting"'),
+    ],
+)
+def test_a_parameter_that_no_waiting_heals_stops_the_start_at_once(
+    database: ScratchDatabase, parameter: str, reason: str
+) -> None:
+    line = refuse(f"{database.url}?{parameter}")
+
+    assert f" refused: {reason}" in line
+    assert line.endswith("Set DATABASE_URL to what it accepts.")
+
+
+def test_in_a_container_a_refused_password_names_both_ways_out(
+    database: ScratchDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEEFIRST_CONTAINER", "1")
+
+    line = refuse(change_url(database.url, password=SECRET))
+
+    assert "password authentication failed" in line
+    assert "set that one in DATABASE_URL in docker-compose.yml" in line
+    assert "`docker compose down -v`" in line
+
+
 def test_a_role_without_the_right_to_create_stops_the_start_at_once(database: ScratchDatabase, role: str) -> None:
     line = refuse(change_url(database.url, user=role, password=SECRET))
 

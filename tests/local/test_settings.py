@@ -207,6 +207,43 @@ def test_a_database_url_that_cannot_be_read_is_refused_without_being_shown(url: 
     assert SECRET not in repr(DatabaseUrl(url))
 
 
+@pytest.mark.parametrize(
+    ("url", "read"),
+    [
+        (f" postgresql://u:{SECRET}@h/db\n", f"postgresql://u:{SECRET}@h/db"),
+        (f"'postgresql://u:{SECRET}@h/db'", f"postgresql://u:{SECRET}@h/db"),
+        (f'"postgresql://u:{SECRET}@h/db"\r\n', f"postgresql://u:{SECRET}@h/db"),
+        ("postgresql+psycopg://u@h/db", "postgresql://u@h/db"),
+        ("postgresql+psycopg2://u@h/db", "postgresql://u@h/db"),
+        ("postgres+asyncpg://u@h/db", "postgres://u@h/db"),
+        ("postgresql://u@h/db?options=-csearch_path=app", "postgresql://u@h/db?options=-csearch_path%3Dapp"),
+        ("postgresql://u:a?b=c=d@h/db", "postgresql://u:a?b=c=d@h/db"),
+    ],
+)
+def test_a_database_url_is_taken_as_people_have_it(url: str, read: str) -> None:
+    assert Settings.load(database_url=url).database_url.get_secret_value() == read
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        (f"postgresql://u:{SECRET}@h/db?schema=public", "has the parameter schema, which"),
+        (f"postgresql://u:{SECRET}@h/db?sslmode=require&schema={SECRET}", "for a schema"),
+        (f"postgresql://u:{SECRET}@h/db?pgbouncer={SECRET}", "has the parameter pgbouncer, which"),
+        (f"mysql://u:{SECRET}@h/db", "begins with mysql://"),
+        (f"postgresql://u:s3/x?{SECRET}=1@h/db", "cannot be read as one"),
+        (f"postgresql://u:s3/x?{SECRET.replace('-', '_')}=1", "cannot be read as one"),
+    ],
+)
+def test_what_is_not_understood_of_a_database_url_is_named_where_it_holds_no_secret(url: str, named: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^DATABASE_URL must be a PostgreSQL URL such as ") as refusal:
+        Settings.load(database_url=url)
+
+    assert named in str(refusal.value)
+    assert SECRET not in str(refusal.value)
+    assert SECRET.replace("-", "_") not in str(refusal.value)
+
+
 def test_the_settings_class_itself_never_shows_a_refused_password() -> None:
     with pytest.raises(ValueError, match="database_url") as refusal:
         Settings(database_url=DatabaseUrl(f"mysql://u:{SECRET}@h/db"))
