@@ -193,10 +193,11 @@ async def _execute(connection: AsyncConnection[Any], migration: Migration) -> No
 
 
 def _no_right(connection: AsyncConnection[Any], error: DatabaseError) -> DatabaseRefusedError:
-    user, name = connection.info.user, connection.info.dbname
+    user, name, words = connection.info.user, connection.info.dbname, error.diag.message_primary or ""
+    schema = words.partition("for schema ")[2] or "public"
     return DatabaseRefusedError(
-        f"The role {user} may not migrate the database {name} ({error.diag.message_primary}): "
-        f"let its owner run GRANT CREATE ON SCHEMA public TO {user}."
+        f"The role {user} may not migrate the database {name} ({words}): "
+        f"let its owner run GRANT CREATE ON SCHEMA {schema} TO {user}."
     )
 
 

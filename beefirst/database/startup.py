@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from beefirst.database.migration_files import Migration
 from beefirst.database.migrations import AppliedMigration, migrate
 from beefirst.database.session import Session, connection_parameters
+from beefirst.database.surroundings import refuse_foreign_tables, warn_of_moved_collation
 from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
 from beefirst.machine.stopwatch import StartupTimeline
 from beefirst.settings import DeploymentSettings, Settings
@@ -66,6 +67,7 @@ async def prepare_database(
 
     async def apply(connection: AsyncConnection[Any], seconds_left: float) -> list[AppliedMigration]:
         timeline.finish("connect")
+        await warn_of_moved_collation(connection)
         return await migrate(connection, migrations, seconds_left)
 
     history = await use_database(settings, apply)
@@ -116,6 +118,7 @@ async def _try_once(settings: Settings, action: Action[Result], seconds_left: fl
     async with await Session.connect(settings.database_url.get_secret_value(), **parameters) as connection:
         _refuse_old_server(connection)
         await connection.settle()
+        await refuse_foreign_tables(connection)
         return await action(connection, seconds_left)
 
 
