@@ -211,7 +211,7 @@ def test_a_schema_of_the_running_service_that_has_changed_is_found_out(
 
     evidence = schema.service_has_the_same_schema(connection, RunningService("", "", database.url, "a test"))
 
-    fails(evidence, "1 differences in all", told)
+    fails(evidence, "entries of the catalogues: 1)", told)
     assert len(evidence.rows[evidence.rows["seen"] != evidence.rows["expected"]]) == 1
 
 
