@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.headerregistry import Address
-from ipaddress import IPv4Address, IPv6Address
 from io import StringIO
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 

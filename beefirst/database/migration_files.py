@@ -2,11 +2,27 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from beefirst.errors import MigrationError
 
+NO_TRANSACTION = "-- beefirst: no transaction"
+"""The first line of a file that is run a statement at a time outside a transaction: CREATE INDEX CONCURRENTLY needs it.
+
+What such a file did before it failed, or its runner died, stays, and the next start runs it from its beginning: it must
+be safe to run twice. An index that CONCURRENTLY could not finish stays as INVALID under its name, so that DROP INDEX
+CONCURRENTLY IF EXISTS belongs before the CREATE, and IF NOT EXISTS does not belong into it.
+"""
+
+# What holds semicolons that end no statement: comments, strings, names, and bodies of functions between dollars.
+PIECE = re.compile(
+    r"""--[^\n]* | /\*.*?\*/ | \b[eE]'(?:\\.|''|[^'\\])*' | '(?:''|[^'])*' | "[^"]*"
+        | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$ | (?P<end>;)""",
+    re.DOTALL | re.VERBOSE,
+)
 FILE_NAME = re.compile(r"(?P<version>\d{3})_[a-z0-9_]+\.sql")
 
 
@@ -22,6 +38,18 @@ class Migration:
     def sha256(self) -> str:
         """The checksum of the text, which is the same whether lines end in LF or CRLF."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether all of it is run in one transaction, as every file is whose first line is not NO_TRANSACTION."""
+        return self.sql.partition("\n")[0].rstrip() != NO_TRANSACTION
+
+    def statements(self) -> Iterator[tuple[int, str]]:
+        """Yield each statement with the place in the text at which it begins."""
+        ends = [piece.end() for piece in PIECE.finditer(self.sql) if piece["end"]]
+        for start, end in pairwise([0, *ends, len(self.sql)]):
+            if self.sql[start:end].strip():
+                yield start, self.sql[start:end]
 
 
 def read_migrations(folder: Path) -> list[Migration]:

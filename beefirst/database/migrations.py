@@ -1,20 +1,27 @@
 """The migration runner: numbered SQL files, each applied exactly once, in order, and remembered with its checksum."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from time import perf_counter
-from typing import Any
+from time import monotonic
+from typing import Any, LiteralString
 
-from psycopg import AsyncConnection, DatabaseError, errors
-from psycopg.pq import TransactionStatus
+from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
-from beefirst.database.migration_files import Migration
+from beefirst.database.file_runner import apply_file, explain_no_right
+from beefirst.database.migration_files import NO_TRANSACTION, Migration
 from beefirst.database.session import is_pooled, settled
-from beefirst.errors import DatabaseRefusedError, MigrationError
+from beefirst.errors import MigrationError
 
 ADVISORY_LOCK = 0x62656566697273  # "beefirs" in ASCII: one lock for all runners on a database
+TURN_SECONDS = 0.05
+
+# Asked for again and again: a statement that waits has a snapshot, and CREATE INDEX CONCURRENTLY, when whoever has
+# the lock runs it, waits for all that have one.
+LOCK_SESSION = "SELECT pg_try_advisory_lock(%s)"
+LOCK_TRANSACTION = "SELECT pg_try_advisory_xact_lock(%s)"
 
 CREATE_HISTORY = """
     CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -27,10 +34,6 @@ CREATE_HISTORY = """
 """
 HISTORY_EXISTS = "SELECT to_regclass('schema_migrations') IS NOT NULL"
 FETCH_HISTORY = "SELECT version, name, sha256, applied_at, milliseconds FROM schema_migrations ORDER BY version"
-INSERT_HISTORY = """
-    INSERT INTO schema_migrations (version, name, sha256, milliseconds)
-    VALUES (%(version)s, %(name)s, %(sha256)s, %(milliseconds)s)
-"""
 
 
 @dataclass(frozen=True)
@@ -86,12 +89,13 @@ async def migrate(
 ) -> list[AppliedMigration]:
     """Bring the database up to date and return its whole history.
 
-    However many runners start at once, each file is applied once; a runner that dies leaves whole files only.
+    However many runners start at once, each file is applied once; a runner that dies leaves whole files only, unless a
+    file says that it runs outside a transaction.
 
     Args:
         connection: in autocommit mode, on PostgreSQL 14 or newer.
         migrations: as `read_migrations` gives them.
-        lock_timeout_seconds: how long to wait for another runner, and for each lock that a file needs.
+        lock_timeout_seconds: how long to wait for another runner, and for the locks that files need: see `apply_file`.
 
     Raises:
         MigrationError: files and history do not fit, a file failed, or a lock was not to be had in time.
@@ -100,108 +104,68 @@ async def migrate(
     history = await fetch_history(connection)
     if not find_pending(migrations, history):
         return history
+    turns = _Turns(monotonic() + lock_timeout_seconds, lock_timeout_seconds)
     if is_pooled(connection):
-        return await _apply_through_pooler(connection, migrations, lock_timeout_seconds)
+        return await _apply_through_pooler(connection, migrations, turns)
+    # The connection check frees the lock soon after a runner was killed in the middle of a long statement.
+    await connection.execute("SELECT set_config('client_connection_check_interval', '1s', false)")
+    while not await _get_lock(connection, LOCK_SESSION):
+        await turns.wait()
     try:
-        await _limit_waiting(connection, lock_timeout_seconds)
-        await connection.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_LOCK,))
-    except errors.LockNotAvailable:
-        raise _other_runner(lock_timeout_seconds) from None
-    try:
-        return await _apply_pending(connection, migrations)
+        await _create_history(connection)
+        for migration in find_pending(migrations, await fetch_history(connection)):
+            await apply_file(connection, migration, turns.deadline)
+        return await fetch_history(connection)
     finally:
         if not connection.closed:
             await connection.execute("SELECT pg_advisory_unlock(%s)", (ADVISORY_LOCK,))
 
 
+@dataclass(frozen=True)
+class _Turns:
+    """How long one runner waits for another."""
+
+    deadline: float
+    seconds: float
+
+    async def wait(self) -> None:
+        if monotonic() > self.deadline:
+            raise MigrationError(
+                f"Another process has been migrating this database for over {self.seconds:g} seconds: "
+                "wait for it or end it, then start again."
+            )
+        await asyncio.sleep(TURN_SECONDS)
+
+
+async def _get_lock(connection: AsyncConnection[Any], statement: LiteralString) -> bool:
+    return await (await connection.execute(statement, (ADVISORY_LOCK,))).fetchone() == (True,)
+
+
+async def _create_history(connection: AsyncConnection[Any]) -> None:
+    with explain_no_right(connection):
+        await connection.execute(CREATE_HISTORY)
+
+
 async def _apply_through_pooler(
-    connection: AsyncConnection[Any], migrations: Sequence[Migration], lock_timeout_seconds: float
+    connection: AsyncConnection[Any], migrations: Sequence[Migration], turns: _Turns
 ) -> list[AppliedMigration]:
     # A pooler keeps no lock from one transaction to the next: each file takes it anew, and sees what others did.
     while True:
         async with settled(connection):
-            try:
-                await connection.execute(
-                    "SELECT set_config('lock_timeout', %s, true)", (_milliseconds(lock_timeout_seconds),)
-                )
-                await connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
-            except errors.LockNotAvailable:
-                raise _other_runner(lock_timeout_seconds) from None
-            await _create_history(connection)  # first: it also lets this transaction know what others have created
-            if not (pending := find_pending(migrations, await fetch_history(connection))):
-                return await fetch_history(connection)
-            await _apply_pending(connection, [file for file in migrations if file not in pending[1:]])
+            if has_lock := await _get_lock(connection, LOCK_TRANSACTION):
+                await _create_history(connection)  # first: it also lets this transaction know what others have created
+                pending = find_pending(migrations, await fetch_history(connection))
+                if not pending:
+                    return await fetch_history(connection)
+                _refuse_outside_transaction(pending[0])
+                await apply_file(connection, pending[0], turns.deadline)
+        if not has_lock:
+            await turns.wait()
 
 
-def _other_runner(seconds: float) -> MigrationError:
-    return MigrationError(
-        f"Another process has been migrating this database for over {seconds:g} seconds: "
-        "wait for it or end it, then start again."
-    )
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{max(1, round(seconds * 1000))}ms"
-
-
-async def _limit_waiting(connection: AsyncConnection[Any], lock_timeout_seconds: float) -> None:
-    # The connection check frees the lock soon after a runner was killed in the middle of a long statement.
-    await connection.execute(
-        "SELECT set_config('lock_timeout', %s, false), set_config('client_connection_check_interval', '1s', false)",
-        (_milliseconds(lock_timeout_seconds),),
-    )
-
-
-async def _apply_pending(connection: AsyncConnection[Any], migrations: Sequence[Migration]) -> list[AppliedMigration]:
-    await _create_history(connection)
-    for migration in find_pending(migrations, await fetch_history(connection)):
-        await _apply(connection, migration)
-    return await fetch_history(connection)
-
-
-async def _create_history(connection: AsyncConnection[Any]) -> None:
-    try:
-        await connection.execute(CREATE_HISTORY)
-    except errors.InsufficientPrivilege as error:
-        raise _no_right(connection, error) from None
-
-
-async def _apply(connection: AsyncConnection[Any], migration: Migration) -> None:
-    try:
-        async with connection.transaction():
-            started = perf_counter()
-            await _execute(connection, migration)
-            milliseconds = (perf_counter() - started) * 1000
-            await connection.execute(
-                INSERT_HISTORY, {**vars(migration), "sha256": migration.sha256, "milliseconds": milliseconds}
-            )
-    except errors.InsufficientPrivilege as error:
-        raise _no_right(connection, error) from None
-    except DatabaseError as error:
-        if connection.closed:
-            raise
-        raise MigrationError(_explain_failure(migration, error)) from None
-
-
-async def _execute(connection: AsyncConnection[Any], migration: Migration) -> None:
-    try:
-        await connection.execute(migration.sql.encode())
-    finally:
-        # After an error inside our transaction the status is INERROR, and what the file did is undone.
-        if connection.info.transaction_status == TransactionStatus.IDLE:
-            raise MigrationError(f"{migration.name} ends its own transaction: take BEGIN and COMMIT out of it.")
-
-
-def _no_right(connection: AsyncConnection[Any], error: DatabaseError) -> DatabaseRefusedError:
-    user, name, words = connection.info.user, connection.info.dbname, error.diag.message_primary or ""
-    schema = words.partition("for schema ")[2] or "public"
-    return DatabaseRefusedError(
-        f"The role {user} may not migrate the database {name} ({words}): "
-        f"let its owner run GRANT CREATE ON SCHEMA {schema} TO {user}."
-    )
-
-
-def _explain_failure(migration: Migration, error: DatabaseError) -> str:
-    position = error.diag.statement_position
-    line = f", line {migration.sql.count(chr(10), 0, int(position)) + 1}" if position else ""
-    return f"{migration.name} failed and changed nothing{line}: {error.diag.message_primary or type(error).__name__}."
+def _refuse_outside_transaction(migration: Migration) -> None:
+    if not migration.in_transaction:
+        raise MigrationError(
+            f"{migration.name} begins with `{NO_TRANSACTION}`, and a pooler keeps no lock outside of one: run "
+            "`python -m beefirst migrate` once with a DATABASE_URL that leads to PostgreSQL itself."
+        )

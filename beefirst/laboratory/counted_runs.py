@@ -16,12 +16,15 @@ GATE = 0x67617465
 GATHERING_SECONDS = 30
 """How long to wait for all to come; a start waits twice as long for another that migrates."""
 
+WAIT_AT_THE_GATE = f"""
+    DO $$ BEGIN WHILE NOT pg_try_advisory_xact_lock_shared({GATE}) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$;
+"""
 AT_THE_GATE = """
     SELECT count(*)
       FROM pg_stat_activity
      WHERE datname = current_database()
        AND application_name = 'beefirst-migrations'
-       AND wait_event_type = 'Lock'
+       AND query LIKE '%%pg_try_advisory_%%'
 """
 RUNS = "SELECT sequencename, coalesce(last_value, 0) FROM pg_sequences WHERE sequencename LIKE '%%.sql'"
 
@@ -36,7 +39,7 @@ def count_runs(copy: ProjectCopy, connection: Connection[Any]) -> None:
     for number in range(1, copy.newest + 1):
         file = copy.file(number)
         connection.execute(f'CREATE SEQUENCE "{file.name}"'.encode())
-        gate = f"SELECT pg_advisory_xact_lock_shared({GATE});\n" if number == 1 else ""
+        gate = WAIT_AT_THE_GATE if number == 1 else ""
         file.write_text(f"SELECT nextval('\"{file.name}\"');\n{gate}{file.read_text()}")
 
 

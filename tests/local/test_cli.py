@@ -34,6 +34,24 @@ def test_migrate_applies_what_is_pending_and_says_so(beefirst: Run, database: Sc
     assert status.stdout == migrated.stdout
 
 
+def test_the_plan_is_the_sql_of_what_is_pending_and_changes_nothing(beefirst: Run, database: ScratchDatabase) -> None:
+    plan = beefirst("migrate", "--plan", DATABASE_URL=database.url)
+    status = beefirst("migrate", "--status", DATABASE_URL=database.url)
+
+    assert (plan.returncode, plan.stderr) == (0, "")
+    assert [line[3:] for line in plan.stdout.splitlines() if line[3:] in FILES] == FILES
+    assert all((MIGRATIONS / name).read_text() in plan.stdout for name in FILES)
+    assert status.stdout.splitlines() == [f"{name}  pending" for name in FILES]
+
+
+def test_the_plan_of_a_database_that_has_every_file_is_empty(beefirst: Run, database: ScratchDatabase) -> None:
+    beefirst("migrate", DATABASE_URL=database.url)
+
+    plan = beefirst("migrate", "--plan", DATABASE_URL=database.url)
+
+    assert (plan.returncode, plan.stdout, plan.stderr) == (0, "", "")
+
+
 def test_migrate_says_in_one_line_what_is_wrong(beefirst: Run) -> None:
     url = f"postgresql://u:{SECRET}@127.0.0.1:{free_port()}/x"
     result = beefirst("migrate", DATABASE_URL=url, STARTUP_TIMEOUT_SECONDS=0.2)

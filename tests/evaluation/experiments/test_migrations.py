@@ -13,6 +13,7 @@ from beefirst.machine.folders import MIGRATIONS
 from tests.support.databases import migrated_database
 
 RUNNER = "beefirst/database/migrations.py"
+FILE_RUNNER = "beefirst/database/file_runner.py"
 
 
 class WithoutLock(ProjectCopy):
@@ -20,7 +21,7 @@ class WithoutLock(ProjectCopy):
 
     def __init__(self, extra: int = 0) -> None:
         super().__init__(extra)
-        self.replace(RUNNER, '"SELECT pg_advisory_lock(%s)"', '"SELECT %s::bigint"')
+        self.replace(RUNNER, '"SELECT pg_try_advisory_lock(%s)"', '"SELECT %s::bigint IS NOT NULL"')
         self.replace(RUNNER, '"SELECT pg_advisory_unlock(%s)"', '"SELECT %s::bigint"')
         self.replace(
             RUNNER,
@@ -34,10 +35,10 @@ class WithoutTransaction(ProjectCopy):
 
     def __init__(self, extra: int = 0) -> None:
         super().__init__(extra)
-        self.replace(RUNNER, "        async with connection.transaction():\n", "        if True:\n")
-        self.replace(RUNNER, "if connection.info.transaction_status == TransactionStatus.IDLE", "if False")
+        self.replace(FILE_RUNNER, "        async with connection.transaction():\n", "        if True:\n")
+        self.replace(FILE_RUNNER, "if connection.info.transaction_status == TransactionStatus.IDLE", "if False")
         self.replace(
-            RUNNER,
+            FILE_RUNNER,
             "        await connection.execute(migration.sql.encode())\n",
             "        for part in migration.sql.split(';') if 'extra' in migration.name else [migration.sql]:\n"
             "            await connection.execute(part.encode())\n",
@@ -59,7 +60,7 @@ class WithoutMemory(ProjectCopy):
         super().__init__(extra)
         self.replace(RUNNER, "    return list(files.values())\n", "    return list(migrations)\n")
         self.replace(
-            RUNNER,
+            FILE_RUNNER,
             "VALUES (%(version)s, %(name)s, %(sha256)s, %(milliseconds)s)",
             "VALUES (%(version)s, %(name)s, %(sha256)s, %(milliseconds)s) ON CONFLICT DO NOTHING",
         )
