@@ -267,7 +267,7 @@ def test_a_server_that_takes_one_mail_on_a_connection_gets_the_next_on_another(
         asyncio.run(send_two(mailbox.url))
 
     assert [message["To"] for message in mailbox.messages] == [ADA, GRACE]
-    assert caplog.text == ""
+    assert not re.search("the sender|hung up", caplog.text)  # beside what late_replies logs meanwhile
 
 
 def test_a_connection_that_is_left_open_by_one_mail_takes_the_next_once_even_where_that_gets_no_reply(

@@ -219,6 +219,7 @@ def test_ten_claims_at_once_get_their_codes_from_a_server_that_allows_three_conn
     assert states == {"CLAIMED"}
     assert "not delivered" not in api.log()
     assert status == 0
+    wait_until(lambda: slow.log("three-at-once").count(" quit=1") == slow.log("three-at-once").count(": connect from "))
 
 
 def test_ten_mails_over_more_connections_than_the_server_allows_arrive_as_well(
