@@ -27,7 +27,7 @@ UNANSWERED = "a mail counts as sent, though the server has not said what became 
 """Sent again it might arrive twice, and a claim that was released would make the code that did arrive worthless."""
 
 SIMULTANEOUS_DELIVERIES = 500
-"""Each takes a socket, of which a process commonly has 1,024. A recipient whose server stalls takes a place for
+"""Each may take a socket, of which a process commonly has 1,024. A recipient whose server stalls takes a place for
 DELIVERY_SECONDS; only where over 33 in each second do so does other mail wait, as part of its own time."""
 
 NOTICES = {
