@@ -178,9 +178,8 @@ class DeploymentSettings(_Environment):
 
     def browser_url(self, port: int) -> str:
         """Return the address at which a browser on this machine reaches a server on `port`."""
-        if loopback := LOOPBACK.get(
-            self.bind_address
-        ):  # the container's `localhost` says nothing of that of the machine around it
+        # The `localhost` of a container is not that of the machine on which the browser runs.
+        if loopback := LOOPBACK.get(self.bind_address):
             return f"http://{'localhost' if self.beefirst_container else local_name(loopback)}:{port}"
         host = f"[{self.bind_address}]" if ":" in self.bind_address else self.bind_address
         return f"http://{host}:{port}"

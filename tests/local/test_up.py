@@ -3,10 +3,12 @@
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -112,6 +114,11 @@ def is_taken(port: int) -> bool:
     return False
 
 
+OWN_HOSTS = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"')
+"""With the path of another /etc/hosts, runs a command that sees that one."""
+may_bind = subprocess.run([*OWN_HOSTS, "/etc/hosts", "true"], capture_output=True, check=False).returncode == 0
+
+
 def refuse(run: UpProcess) -> str:
     """Wait for a run that must end with status 1 and leave nothing, and return its one line."""
     assert run.end() == 1
@@ -141,6 +148,20 @@ def test_it_prints_what_runs_where_with_a_link_that_lets_a_browser_in(running: U
     assert link is not None
     assert ":beefirst@" not in table
     assert httpx.get(link[1], follow_redirects=True).url.path == "/lab/tree/00_start_here.ipynb"
+
+
+@pytest.mark.skipif(not may_bind, reason="needs the right to mount, for an /etc/hosts of its own: run as root")
+def test_where_localhost_is_ipv6_alone_the_addresses_that_it_prints_lead_there_all_the_same(
+    up: Callable[..., UpProcess], folder: Path
+) -> None:
+    (folder / "hosts").write_text("::1 localhost\n")
+    run = up(prefix=(*OWN_HOSTS, str(folder / "hosts"))).wait_until_ready()
+
+    api = re.findall(r"API +(http\S+)", run.output())[0]
+
+    assert urlsplit(api).hostname == urlsplit(run.link).hostname == "127.0.0.1"
+    assert [httpx.get(url, follow_redirects=True).status_code for url in (api, run.link)] == [200, 200]
+    assert f"postgresql://beefirst@127.0.0.1:{run.ports['DB_PORT']}/beefirst" in run.output()
 
 
 def test_jupyterlab_lets_nobody_in_without_the_token(running: UpProcess) -> None:
