@@ -23,7 +23,19 @@ def data_folder() -> Path:
         BEEFIRST_DATA where that is set; for root /var/lib/beefirst, which the account that runs
         PostgreSQL can reach while root's home is closed to it; for anybody else `beefirst` in
         XDG_DATA_HOME (by default ~/.local/share), as the XDG Base Directory Specification has it.
+
+    Raises:
+        ConfigurationError: it would be in a home, and there is none.
     """
+    try:
+        return _data_folder()
+    except RuntimeError:  # of pathlib
+        raise ConfigurationError(
+            "There is no home to keep data in: set BEEFIRST_DATA to a folder of your own."
+        ) from None
+
+
+def _data_folder() -> Path:
     if chosen := os.environ.get("BEEFIRST_DATA"):
         return Path(chosen).expanduser().absolute()
     if os.geteuid() == 0:

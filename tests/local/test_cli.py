@@ -136,3 +136,15 @@ def test_the_garbage_that_requests_make_is_collected() -> None:
     result = subprocess.run([sys.executable, "-c", code], env=clean_environment(), capture_output=True, timeout=60)
 
     assert result.stdout == b"True True\n"
+
+
+@pytest.mark.parametrize("words", [("up",), ("notebooks",), ("notebooks", "--reset")], ids=" ".join)
+def test_a_data_folder_in_a_home_that_is_none_gets_one_clear_line(beefirst: Run, words: tuple[str, ...]) -> None:
+    ports = {name: free_port() for name in ("DB_PORT", "API_PORT", "NOTEBOOK_PORT")}
+
+    run = beefirst(*words, BEEFIRST_DATA="~no-such-user/data", **ports)
+
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.splitlines() == [
+        "beefirst: There is no home to keep data in: set BEEFIRST_DATA to a folder of your own."
+    ]

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -116,7 +117,9 @@ def is_taken(port: int) -> bool:
 
 OWN_HOSTS = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"')
 """With the path of another /etc/hosts, runs a command that sees that one."""
-may_bind = subprocess.run([*OWN_HOSTS, "/etc/hosts", "true"], capture_output=True, check=False).returncode == 0
+may_bind = shutil.which("unshare") is not None and (
+    subprocess.run([*OWN_HOSTS, "/etc/hosts", "true"], capture_output=True, check=False).returncode == 0
+)
 
 
 def refuse(run: UpProcess) -> str:
