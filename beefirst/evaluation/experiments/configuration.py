@@ -26,7 +26,7 @@ from beefirst.errors import ConfigurationError
 from beefirst.settings import Settings
 try:
     settings = Settings.load()
-    values = {name.upper(): f"{value:g}" if isinstance(value, float) else str(value) for name, value in settings}
+    values = {name.upper(): f"{value:g}" if isinstance(value, float) else str(value or "") for name, value in settings}
     print(json.dumps({"values": values}))
 except ConfigurationError as error:
     print(json.dumps({"refused": str(error)}))
