@@ -160,8 +160,8 @@ def test_several_differences_are_told_one_by_one(migrated: ScratchDatabase) -> N
         "COMMENT ON TABLE registrations IS 'ours'",
         "SET quote_all_identifiers = on",
         "SET search_path = public, pg_catalog",
-        "CREATE SCHEMA mine; SET search_path = mine, public; CREATE FUNCTION guard_registration_change() RETURNS trigger "
-        "LANGUAGE plpgsql AS 'BEGIN END'",
+        "CREATE SCHEMA mine; SET search_path = mine, public; "
+        "CREATE FUNCTION guard_registration_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
     ],
 )
 def test_what_is_foreign_or_changes_nothing_is_no_difference(migrated: ScratchDatabase, change: str) -> None:
