@@ -88,6 +88,14 @@ def test_the_table_is_there_as_specified(stack: ComposeStack) -> None:
         assert (schema.compare_with_specification(connection)["result"] == "as specified").all()
 
 
+def test_a_new_volume_has_an_order_of_letters_that_no_release_of_the_image_changes(stack: ComposeStack) -> None:
+    with psycopg.connect(stack.database_url) as connection:
+        settled = connection.execute(
+            "SELECT datcollate, datctype, datcollversion FROM pg_database WHERE NOT datistemplate"
+        )
+        assert set(settled) == {("C", "C", None)}
+
+
 def test_jupyterlab_opens_on_the_first_notebook_without_a_token(stack: ComposeStack) -> None:
     answer = httpx.get(stack.notebook_url, follow_redirects=True)
 

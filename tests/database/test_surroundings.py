@@ -17,7 +17,7 @@ from beefirst.database.startup import prepare_database
 from beefirst.embedded_postgres.server import EmbeddedServer
 from beefirst.errors import DatabaseRefusedError
 from beefirst.laboratory.scratch_database import ScratchDatabase
-from beefirst.machine.folders import CHECKOUT, MIGRATIONS
+from beefirst.machine.folders import MIGRATIONS
 from beefirst.machine.ports import free_port
 from beefirst.machine.stopwatch import StartupTimeline
 from beefirst.machine.waiting import wait_until
@@ -168,4 +168,3 @@ def test_the_databases_that_we_make_have_a_collation_that_cannot_move(database: 
         ).fetchone()
 
     assert row == ("C", None, "UTF8")
-    assert "POSTGRES_INITDB_ARGS=--encoding=UTF8 --no-locale" in (CHECKOUT / "docker-compose.yml").read_text()
