@@ -1,7 +1,7 @@
 """Every setting of beefirst: its default, its rule, and the one line that says how a value breaks the rule."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from io import StringIO
@@ -70,15 +70,21 @@ def _in_any_case(*choices: str) -> BeforeValidator:
     return BeforeValidator(lambda value: spelled.get(value.lower(), value) if isinstance(value, str) else value)
 
 
-def _refuse_unreadable_lines(dotenv: Path) -> None:
-    """Refuse a line that the reader of settings would pass over, and with it a value that somebody has chosen."""
+def _refuse_unreadable_lines(dotenv: Path, names: Set[str]) -> None:
+    """Refuse a line that the reader of settings would pass over, and with it a value that somebody has chosen.
+
+    Args:
+        dotenv: the file, if there is one.
+        names: of settings, to which something may cling that nobody sees.
+    """
     if not dotenv.is_file():
         return
     text = dotenv.read_text(encoding="utf-8-sig")
     if "\0" in text:  # UTF-16 without its mark
         raise ConfigurationError(NOT_TEXT)
     for statement in parse_stream(StringIO(text)):
-        if statement.error or not re.fullmatch(r"[\w.-]*", statement.key or ""):
+        key = (statement.key or "").lower()
+        if statement.error or (key not in names and names & set(re.split(r"\W+", key))):
             line = statement.original.line
             raise ConfigurationError(f"Line {line} of the file .env cannot be read: write it as NAME=value.")
 
@@ -104,7 +110,7 @@ class _Environment(BaseSettings):
                 `.env` cannot be read.
         """
         try:
-            _refuse_unreadable_lines(Path(DOTENV))
+            _refuse_unreadable_lines(Path(DOTENV), cls.model_fields.keys())
             return cls(**values)
         except ValidationError as error:
             raise ConfigurationError(_one_line(cls, error)) from None

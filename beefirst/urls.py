@@ -16,6 +16,9 @@ DRIVER = re.compile(r"^(postgres(?:ql)?)\+[a-z0-9_]+://")
 """How SQLAlchemy names a driver within the scheme, `postgresql+psycopg://`."""
 
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,20}://")
+SECRETS = {"password", "sslpassword"}
+"""Parameters whose value may go on behind an ampersand that was not percent-encoded."""
+
 PARAMETER = re.compile(r"[a-z_]{1,40}", re.IGNORECASE)
 
 
@@ -70,7 +73,7 @@ def _complain_of_parameters(url: str) -> str:
     known = {option.keyword.decode() for option in Conninfo.get_defaults()} | {"ssl"}
     unknown = [name for name in names if name not in known and PARAMETER.fullmatch(name)]
     # Where the rest is not as meant either, what looks like a parameter may be a part of the password.
-    if not unknown or not _is_parsed_as_meant(where):
+    if not unknown or SECRETS & {*names} or not _is_parsed_as_meant(where):
         return ""
     advice = "write options=-csearch_path=NAME for a schema" if "schema" in unknown else "leave it out"
     return f", but has the parameter {unknown[0]}, which PostgreSQL's own library does not know: {advice}"

@@ -19,8 +19,9 @@ from beefirst.errors import DatabaseRefusedError, MigrationError
 
 Connection = AsyncConnection[Any]
 
-LOCK_SECONDS = 1.0
-"""How long a file waits for a lock at a time: whoever comes to the table meanwhile waits behind it."""
+LOCK_SECONDS = 2.0
+"""How long a file waits for a lock at a time: whoever comes to the table meanwhile waits behind it. Longer than
+PostgreSQL's deadlock_timeout of 1 s, after which an autovacuum that is in the way is ended."""
 
 PAUSE_SECONDS = 1.0
 """Until the next try; those who have waited behind the last one go on."""
@@ -29,8 +30,9 @@ INSERT_HISTORY = """
     INSERT INTO schema_migrations (version, name, sha256, milliseconds)
     VALUES (%(version)s, %(name)s, %(sha256)s, %(milliseconds)s)
 """
+# Who has used a table that the file names for longest: whom exactly it waited for is not told afterwards.
 LOCK_HOLDER = """
-    SELECT format('process %s (%s)', pid, coalesce(nullif(application_name, ''), backend_type, 'another program'))
+    SELECT format('process %%s (%%s)', pid, coalesce(nullif(application_name, ''), backend_type, 'another program'))
       FROM pg_stat_activity
       JOIN pg_locks USING (pid)
      WHERE locktype = 'relation'
@@ -38,7 +40,8 @@ LOCK_HOLDER = """
        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
        AND pid <> pg_backend_pid()
        AND relation IN (SELECT oid FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid)
-                                                   AND relnamespace <> 'pg_catalog'::regnamespace)
+                                                   AND relnamespace <> 'pg_catalog'::regnamespace
+                                                   AND strpos(lower(%(sql)s), relname) > 0)
      ORDER BY xact_start NULLS LAST
      LIMIT 1
 """
@@ -58,14 +61,14 @@ class _Patience:
     """How long the locks of one file may still be waited for, which it says once."""
 
     connection: Connection
-    name: str
+    migration: Migration
     deadline: float
     holder: str = ""
 
     async def wait(self, attempt: Callable[[], Awaitable[None]], seconds: float = LOCK_SECONDS) -> None:
         """Make an attempt, and again as long as a lock is not to be had within so many seconds."""
         while True:
-            await self._limit_lock_wait(min(seconds, self.deadline - monotonic()))
+            await self._limit_lock_wait(seconds)
             try:
                 return await attempt()
             except errors.LockNotAvailable:
@@ -75,15 +78,16 @@ class _Patience:
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _limit_lock_wait(self, seconds: float) -> None:
-        limit = f"{max(1, round(seconds * 1000))}ms"
+        limit = f"{round(seconds * 1000)}ms"
         is_local = is_pooled(self.connection)  # for the transaction that is the runner's whole step there
         await self.connection.execute("SELECT set_config('lock_timeout', %s, %s)", (limit, is_local))
 
     async def _tell(self) -> None:
-        if not self.holder:
-            found = await (await self.connection.execute(LOCK_HOLDER)).fetchone()
-            self.holder = found[0] if found else "another process"
-            log.info("%s waits until %s is done with what it changes", self.name, self.holder)
+        is_first = not self.holder
+        found = await (await self.connection.execute(LOCK_HOLDER, {"sql": self.migration.sql})).fetchone()
+        self.holder = found[0] if found else "another process"
+        if is_first:
+            log.info("%s waits until %s is done with what it changes", self.migration.name, self.holder)
 
 
 async def apply_file(connection: Connection, migration: Migration, deadline: float) -> None:
@@ -104,7 +108,7 @@ async def apply_file(connection: Connection, migration: Migration, deadline: flo
         MigrationError: the file failed, or a lock was not to be had in time.
         DatabaseRefusedError: the role may not do what the file does.
     """
-    patience = _Patience(connection, migration.name, deadline)
+    patience = _Patience(connection, migration, deadline)
     run = _run_whole if migration.in_transaction else _run_one_by_one
     try:
         with explain_no_right(connection):
@@ -148,7 +152,7 @@ async def _run_one_by_one(connection: Connection, migration: Migration, patience
     started = perf_counter()
     for place, statement in migration.statements():
         in_nobodys_way = "CONCURRENTLY" in statement.upper()
-        seconds = patience.deadline - monotonic() if in_nobodys_way else LOCK_SECONDS
+        seconds = max(LOCK_SECONDS, patience.deadline - monotonic()) if in_nobodys_way else LOCK_SECONDS
         await patience.wait(partial(_run_statement, connection, migration, place, statement), seconds)
     if connection.info.transaction_status != TransactionStatus.IDLE:
         await connection.rollback()

@@ -1,8 +1,9 @@
 """Connections that rely on nothing that a role, a database, a server or a URL may have preset otherwise."""
 
+import os
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Self, TypeGuard
 
 import psycopg
@@ -47,19 +48,41 @@ OPTION = re.compile(r"(?:-c\s*|--)([A-Za-z_][\w.-]*)=((?:\\.|[^\\\s])*)")
 
 
 def session_options(url: str, **settings: str) -> str:
-    """Return libpq's `options` for a connection: those of the URL or of PGOPTIONS, and behind them what is relied on.
+    """Return libpq's `options` for a connection: those of the URL, its service or PGOPTIONS, then what is relied on.
 
     Args:
         url: any that libpq takes.
         settings: of PostgreSQL, in the place of those in RELIED_ON or beside them.
     """
-    preset = {option.keyword: option.val for option in Conninfo.get_defaults()}.get(b"options") or b""
-    own = str(conninfo_to_dict(url).get("options", preset.decode()))
+    named = conninfo_to_dict(url)
+    own = str(named["options"]) if "options" in named else _preset_options(str(named.get("service", "")))
     ours = (
         f"-c {name}={value.replace(chr(92), chr(92) * 2).replace(' ', chr(92) + ' ')}"
         for name, value in (RELIED_ON | settings).items()
     )
     return " ".join([own, *ours]).strip()
+
+
+def _preset_options(service: str) -> str:
+    """Return the options that libpq takes from PGOPTIONS, or from the file of services for one that a URL names."""
+    with _environment("PGSERVICE", service):  # the only way to ask libpq what a service holds
+        preset = {option.keyword: option.val for option in Conninfo.get_defaults()}
+    return (preset.get(b"options") or b"").decode()
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Set a variable of the environment within the block, if there is a value for it."""
+    before = os.environ.get(name)
+    try:
+        if value:
+            os.environ[name] = value
+        yield
+    finally:
+        if value and before is None:
+            del os.environ[name]
+        elif before is not None:
+            os.environ[name] = before
 
 
 def connection_parameters(url: DatabaseUrl, application_name: str, **settings: str) -> dict[str, Any]:

@@ -36,6 +36,9 @@ INCURABLE = re.compile(
 )
 BEFORE_ITS_WORDS = re.compile(r"^.*(?:FATAL:|\d failed:|is bad:)\s*")
 
+COMPOSED_HOST = "db"
+"""What docker-compose.yml calls its database."""
+
 OLD_VOLUME = (
     "A volume keeps the password that its database was made with: set that one in DATABASE_URL in docker-compose.yml, "
     "or begin anew with `docker compose down -v`, which deletes the data and your notebooks."
@@ -138,7 +141,8 @@ def _explain(url: DatabaseUrl, error: psycopg.Error) -> str:
     if (incurable := INCURABLE.search(text)) and "," not in hosts:
         words = next(line for line in text.splitlines() if incurable.group() in line)
         cure = "Set DATABASE_URL to what it accepts."
-        if "password authentication failed" in words and DeploymentSettings.load().beefirst_container:
+        is_composed = hosts == COMPOSED_HOST and DeploymentSettings.load().beefirst_container
+        if is_composed and "password authentication failed" in words:
             cure = OLD_VOLUME
         raise DatabaseRefusedError(f"The database {url} refused: {BEFORE_ITS_WORDS.sub('', words)}. {cure}")
     # libpq puts its hints on lines of their own, indented; several attempts have a line each.

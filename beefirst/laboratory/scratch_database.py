@@ -11,7 +11,7 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict
 
-from beefirst.database.session import SPOKEN, session_options
+from beefirst.database.session import SPOKEN, TAKES_NO_OPTIONS, session_options
 from beefirst.embedded_postgres.server import EmbeddedServer
 from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
 from beefirst.laboratory.cleanup import Owned, close_with, common_folder, register, release, uninterrupted
@@ -61,6 +61,7 @@ def connect(url: str, application_name: str = "", **settings: str) -> Connection
 
     Raises:
         DatabaseUnavailableError: it does not answer; the message says what to do and holds no password.
+        DatabaseRefusedError: a pooler answers.
     """
     try:
         return psycopg.connect(
@@ -72,6 +73,11 @@ def connect(url: str, application_name: str = "", **settings: str) -> Connection
             options=session_options(url, **SPOKEN, **settings),
         )
     except psycopg.Error as error:
+        if TAKES_NO_OPTIONS.search(str(error)):
+            raise DatabaseRefusedError(
+                f"The database {DatabaseUrl(url)} is reached through a pooler, and notebooks make databases of their "
+                "own: let DATABASE_URL lead to PostgreSQL itself."
+            ) from None
         reason = str(error).partition("\n")[0].rpartition("failed: ")[2]
         raise DatabaseUnavailableError(
             f"The database {DatabaseUrl(url)} does not answer ({reason}): bring it up with `docker compose up` or "

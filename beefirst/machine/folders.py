@@ -4,7 +4,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from beefirst.errors import ConfigurationError
@@ -66,8 +66,10 @@ def _advice() -> str:
 def refuse_unusable(folder: Path) -> None:
     """Raise PermissionError, as whoever reads or writes there would, where something in a folder is another user's."""
     for path in (folder, *folder.rglob("*")):
-        if not os.access(path, os.R_OK | os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        with suppress(FileNotFoundError):  # it has gone meanwhile, or is a link that leads nowhere
+            needed = os.R_OK if path.stat().st_uid == os.geteuid() else os.R_OK | os.W_OK
+            if not os.access(path, needed):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def replace_file(path: Path, content: bytes) -> None:

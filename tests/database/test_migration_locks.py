@@ -32,6 +32,9 @@ RUNNER_WAITS = """
       FROM pg_stat_activity
      WHERE datname = current_database() AND application_name = 'beefirst-migrations' AND wait_event_type = 'Lock'
 """
+LOCK_IS_WAITED_FOR = """
+    SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 INDEX_IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'a_id'::regclass"
 
 
@@ -75,6 +78,44 @@ def test_a_migration_that_waits_for_a_reader_in_vain_says_what_to_do(database: S
         f"beefirst: {file.name} failed and changed nothing: process {pid} (a long reader) still "
         "uses what it changes. Let that finish, or end it with pg_terminate_backend, then start again."
     )
+
+
+def test_a_lock_is_waited_for_until_an_autovacuum_that_is_in_the_way_is_ended(database: ScratchDatabase) -> None:
+    with database.connect() as connection:
+        is_longer = connection.execute(
+            "SELECT make_interval(secs => %s) > current_setting('deadlock_timeout')::interval", [LOCK_SECONDS]
+        ).fetchone()
+
+    assert is_longer == (True,)
+
+
+def test_a_file_whose_time_the_one_before_has_spent_waits_for_a_moment_all_the_same(
+    database: ScratchDatabase, tmp_path: Path
+) -> None:
+    apply(database.url, write(tmp_path, _001_a=TABLE))
+    with psycopg.connect(database.url) as writer, database.connect() as other:
+        writer.execute("INSERT INTO a VALUES (1)")
+        files = write(tmp_path, _002_b="SELECT pg_sleep(0.2)", _003_c="ALTER TABLE a ADD COLUMN b INT")
+        with ThreadPoolExecutor(1) as runner:
+            history = runner.submit(apply, database.url, files, 0.1)
+            wait_until(lambda: other.execute(LOCK_IS_WAITED_FOR).fetchone() == (True,) or history.done())
+            writer.commit()
+
+            assert [row.name for row in history.result()] == ["001_a.sql", "002_b.sql", "003_c.sql"]
+
+
+def test_whoever_uses_other_tables_is_not_blamed(database: ScratchDatabase, tmp_path: Path) -> None:
+    files = write(tmp_path, _001_a=f"{TABLE} CREATE TABLE other (id INT);")
+    apply(database.url, files)
+    with (
+        psycopg.connect(database.url, application_name="innocent") as innocent,
+        psycopg.connect(database.url, application_name="culprit") as culprit,
+    ):
+        innocent.execute("SELECT FROM other")
+        culprit.execute("SELECT FROM a")
+
+        with pytest.raises(MigrationError, match=r"\(culprit\) still uses what it changes"):
+            apply(database.url, write(tmp_path, _002_b="ALTER TABLE a ADD COLUMN b INT"), 0.1)
 
 
 def test_what_cannot_run_in_a_transaction_is_told_how_it_can(database: ScratchDatabase, tmp_path: Path) -> None:

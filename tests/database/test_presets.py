@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from psycopg import sql
 from beefirst.database import status
 from beefirst.database.pool import create_pool, open_pool, run_step
 from beefirst.database.registrations import RegistrationStore
-from beefirst.database.session import Session, connection_parameters
+from beefirst.database.session import Session, connection_parameters, session_options
 from beefirst.database.startup import prepare_database
 from beefirst.laboratory.api_process import start_api
 from beefirst.laboratory.clock import let_pass
@@ -136,6 +138,14 @@ def test_a_database_that_knows_no_encoding_is_started_on_again_and_again(databas
             server.execute(sql.SQL(statement).format(sql.Identifier(database.name)))  # type: ignore[arg-type]
 
     assert run(database) == AS_EVER
+
+
+def test_what_a_service_of_libpq_says_stays_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "services").write_text("[prod]\noptions=-csearch_path=app\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+
+    assert session_options("postgresql:///?service=prod").startswith("-csearch_path=app ")
+    assert "PGSERVICE" not in os.environ
 
 
 def test_what_the_url_says_of_name_and_patience_stays_and_the_rest_is_ours() -> None:

@@ -4,9 +4,11 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
+from beefirst.database import startup
 from beefirst.database.startup import MINIMUM_SERVER_VERSION, prepare_database
 from beefirst.errors import BeefirstError, DatabaseRefusedError, DatabaseUnavailableError
 from beefirst.laboratory.scratch_database import ScratchDatabase
@@ -77,9 +79,13 @@ def test_in_a_container_a_refused_password_names_both_ways_out(
     database: ScratchDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BEEFIRST_CONTAINER", "1")
+    url = change_url(database.url, password=SECRET)
 
-    line = refuse(change_url(database.url, password=SECRET))
+    elsewhere = refuse(url)
+    monkeypatch.setattr(startup, "COMPOSED_HOST", urlsplit(url).hostname)
+    line = refuse(url)
 
+    assert elsewhere.endswith("Set DATABASE_URL to what it accepts.")
     assert "password authentication failed" in line
     assert "set that one in DATABASE_URL in docker-compose.yml" in line
     assert "`docker compose down -v`" in line

@@ -19,6 +19,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from beefirst.machine.folders import refuse_unusable
 from beefirst.machine.ports import free_port
 from tests.support.accounts import as_nobody
 from tests.support.folders import open_folder
@@ -450,6 +451,13 @@ def test_a_data_folder_that_cannot_be_used_is_refused_with_one_line(tmp_path: Pa
     assert status == 1
     assert output.startswith(f"Cannot use {tmp_path}/data")
     assert output.count("\n") == 1
+
+
+def test_a_link_that_leads_nowhere_and_a_file_that_is_only_read_are_no_reason_to_refuse(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "file").touch(mode=0o444)
+
+    refuse_unusable(tmp_path)
 
 
 OWN_FOLDER = "set BEEFIRST_DATA to a folder of your own"

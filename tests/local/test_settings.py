@@ -70,6 +70,12 @@ def test_a_dotenv_file_is_read_as_windows_writes_it_and_as_a_shell_sources_it(tm
     assert read == (45, 5, "a@example.com", "json")
 
 
+def test_a_foreign_name_of_the_dotenv_file_may_be_any(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("npm_config_//registry/:_authToken=abc\nTTL_SECONDS=45\n")
+
+    assert Settings.load().ttl_seconds == 45
+
+
 @pytest.mark.parametrize("line", ["TTL_SECONDS: 45", "$env:TTL_SECONDS='45'", 'TTL_SECONDS="45', "set TTL_SECONDS=45"])
 def test_a_line_of_the_dotenv_file_that_cannot_be_read_is_not_passed_over(tmp_path: Path, line: str) -> None:
     (tmp_path / ".env").write_text(f"API_PORT=9000\n{line}\nDB_PORT=9001\n")
@@ -231,6 +237,8 @@ def test_a_database_url_is_taken_as_people_have_it(url: str, read: str) -> None:
         (f"postgresql://u:{SECRET}@h/db?sslmode=require&schema={SECRET}", "for a schema"),
         (f"postgresql://u:{SECRET}@h/db?pgbouncer={SECRET}", "has the parameter pgbouncer, which"),
         (f"mysql://u:{SECRET}@h/db", "begins with mysql://"),
+        (f"postgresql:///db?host=h&user=u&password=abc&{SECRET.replace('-', '_')}", "cannot be read as one"),
+        (f"postgresql:///db?password=abc&{SECRET.replace('-', '_')}=1", "cannot be read as one"),
         (f"postgresql://u:s3/x?{SECRET}=1@h/db", "cannot be read as one"),
         (f"postgresql://u:s3/x?{SECRET.replace('-', '_')}=1", "cannot be read as one"),
     ],

@@ -10,10 +10,10 @@ import pytest
 from beefirst.database.migrations import ADVISORY_LOCK
 from beefirst.database.session import Session, connection_parameters, settled
 from beefirst.database.startup import prepare_database
-from beefirst.errors import MigrationError
+from beefirst.errors import DatabaseRefusedError, MigrationError
 from beefirst.laboratory import catalog
 from beefirst.laboratory.api_process import start_api
-from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.laboratory.scratch_database import ScratchDatabase, connect
 from beefirst.machine.stopwatch import StartupTimeline
 from beefirst.machine.waiting import wait_until
 from beefirst.settings import Settings
@@ -93,6 +93,11 @@ def test_a_schema_that_the_url_names_is_used_through_it(through: str, database: 
 
     assert inside == []
     assert outside == ("app.registrations",)
+
+
+def test_a_notebook_is_told_to_go_past_it(database: ScratchDatabase) -> None:
+    with pgbouncer(database, "") as url, pytest.raises(DatabaseRefusedError, match="reached through a pooler"):
+        connect(url)
 
 
 PRESETS = {
