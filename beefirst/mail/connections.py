@@ -1,20 +1,35 @@
 """A few connections to one mail server, shared by all mail that goes there."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from math import inf
+from time import monotonic
+from typing import Literal
 
-from aiosmtplib import SMTPResponseException, SMTPSenderRefused, SMTPServerDisconnected
+from aiosmtplib import (
+    SMTPConnectResponseError,
+    SMTPException,
+    SMTPResponseException,
+    SMTPSenderRefused,
+    SMTPServerDisconnected,
+)
 
+from beefirst.mail.host_name import HostName
 from beefirst.mail.server import MailServer
-from beefirst.mail.smtp import QUIT_SECONDS, Connection, Handover, Mail
+from beefirst.mail.smtp import QUIT_SECONDS, Connection, Handover, Mail, OvercrowdedError
 
 IDLE_SECONDS = 2.0
 """How long a connection is kept for the next mail: whoever else is short of connections to this server gets it soon."""
 
 LINE_SECONDS = 5.0
-"""How long a mail waits for one of the shared connections. Where recipients whose servers stall hold all of them, it
-then gets one beyond their number, so that nobody can hold up everybody's mail."""
+"""How long a mail waits for one of the shared connections before it may get one beyond their number.
+
+It gets one only if nothing has moved for so long: no mail has given a shared connection back that it had held for
+less. So recipients whose servers stall cannot, alone, hold up everybody's mail; and where the server just takes longer
+for each mail of a burst, mail waits, and what it cannot take within the time of a mail is not delivered."""
+
+OPENED_AT_ONCE = 3
+"""How many connections beyond the number are tried at once. Where one does not come about, as where the server allows
+no more, its mail waits on as if nothing had been tried, and none is begun for LINE_SECONDS."""
 
 CLOSING = 421
 
@@ -31,8 +46,12 @@ class Connections:
 
     def __init__(self, server: MailServer) -> None:
         self._server = server
+        self._host_name = HostName(server.helo)
         self._places = asyncio.Semaphore(server.connections)
         self._idle: dict[Connection, asyncio.Task[None]] = {}
+        self._extras: set[Connection] = set()
+        self._openings = asyncio.Semaphore(OPENED_AT_ONCE)
+        self._moved_at = -inf
 
     async def deliver(self, mail: Mail, handover: Handover) -> None:
         """Hand a mail over, once.
@@ -42,18 +61,23 @@ class Connections:
             handover: is told how far the mail has come.
 
         Raises:
+            OvercrowdedError: the server has no place for a shared connection while there are others beside those.
             SMTPException, OSError, ValueError: see `Connection`.
         """
-        async with self._place() as shared:
-            connection = self._take_idle()
-            if not connection or not await self._still_takes(connection, mail, handover):
-                connection = Connection(self._server)
-                await connection.open()
-                await _hand_over(connection, mail, handover)
-            if shared:
-                self._keep(connection)
-            else:
-                await connection.take_leave()
+        if extra := await self._wait_in_line():
+            try:
+                await _hand_over(extra, mail, handover)
+                await extra.take_leave()
+            finally:
+                self._extras.discard(extra)
+            return
+        began = monotonic()
+        try:
+            await self._deliver_on_shared(mail, handover)
+        finally:
+            self._places.release()
+            if monotonic() - began < LINE_SECONDS:
+                self._moved_at = monotonic()
 
     async def close(self, seconds: float) -> None:
         """Take leave of the server on every connection that is idle, within so many seconds."""
@@ -62,19 +86,71 @@ class Connections:
             task.cancel()
         await asyncio.gather(*(connection.take_leave(min(seconds, QUIT_SECONDS)) for connection in idle))
 
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[bool]:
-        """Wait for a place, and tell whether it is one of the shared ones."""
+    async def _wait_in_line(self) -> Connection | None:
+        """Return a connection beyond the shared ones, or None with a place among those, whichever comes first."""
+        if not self._places.locked():
+            await self._places.acquire()
+            return None
+        place, extra = asyncio.create_task(self._places.acquire()), asyncio.create_task(self._open_extra())
         try:
-            async with asyncio.timeout(LINE_SECONDS):
-                await self._places.acquire()
-        except TimeoutError:
-            yield False
-            return
-        try:
-            yield True
-        finally:
+            await asyncio.wait((place, extra), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._leave_line(place)
+            if not extra.cancel() and not extra.exception():
+                self._extras.discard(extra.result())
+                extra.result().drop()
+            raise
+        if extra.done():
+            self._leave_line(place)
+            return extra.result()
+        extra.cancel()
+        return None
+
+    def _leave_line(self, place: asyncio.Task[Literal[True]]) -> None:
+        if not place.cancel():
             self._places.release()
+
+    async def _open_extra(self) -> Connection:
+        """Open a connection beyond the shared ones, once nothing has moved for LINE_SECONDS from now on."""
+        began = monotonic()
+        while True:
+            while (seconds := max(began, self._moved_at) + LINE_SECONDS - monotonic()) > 0:
+                await asyncio.sleep(seconds)
+            async with self._openings:
+                if monotonic() - self._moved_at < LINE_SECONDS:
+                    continue
+                connection = await self._make_connection()
+                self._extras.add(connection)
+                try:
+                    await connection.open()
+                except BaseException as error:
+                    self._extras.discard(connection)
+                    if not isinstance(error, SMTPException | OSError):
+                        raise
+                    self._moved_at = monotonic()
+                else:
+                    return connection
+
+    async def _deliver_on_shared(self, mail: Mail, handover: Handover) -> None:
+        connection = self._take_idle()
+        if not connection or not await self._still_takes(connection, mail, handover):
+            connection = await self._open_shared()
+            await _hand_over(connection, mail, handover)
+        self._keep(connection)
+
+    async def _open_shared(self) -> Connection:
+        connection = await self._make_connection()
+        try:
+            await connection.open()
+        except SMTPConnectResponseError as error:
+            if self._extras and error.code == CLOSING:
+                raise OvercrowdedError(error.code, error.message) from error
+            raise
+        return connection
+
+    async def _make_connection(self) -> Connection:
+        """Return a connection that knows what to call itself, and is still to be opened."""
+        return Connection(self._server, await self._host_name.get())
 
     async def _still_takes(self, connection: Connection, mail: Mail, handover: Handover) -> bool:
         """Hand a mail over on a used connection; no where the server is done with that one, and has not got the mail.

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from beefirst.mail.smtp import Handover, Mail
 
 DELIVERY_SECONDS = 15.0
-"""All tries together; after that the claim is released, so that its owner can try again."""
+"""All tries together, and the wait for a connection; after that the claim is released, so that its owner can try again.
+That is also what becomes of the mails of a burst which a slower server cannot take in this time."""
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 6.0)
 """Seconds between one try and the next: soon at first, for a person waits, and spread over DELIVERY_SECONDS, for a
@@ -28,7 +29,7 @@ UNANSWERED = "a mail counts as sent, though the server has not said what became 
 
 SIMULTANEOUS_DELIVERIES = 500
 """Each may take a socket, of which a process commonly has 1,024. A recipient whose server stalls takes a place for
-DELIVERY_SECONDS; only where over 33 in each second do so does other mail wait, as part of its own time."""
+DELIVERY_SECONDS; where over 33 in each second do so, other mail waits for one, as part of its own time."""
 
 NOTICES = {
     State.ACTIVE: (

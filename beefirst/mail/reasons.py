@@ -20,10 +20,11 @@ from aiosmtplib import (
     SMTPTimeoutError,
 )
 
-from beefirst.mail.smtp import TRY_SECONDS, NoLoginError, NoTlsError
+from beefirst.mail.smtp import TRY_SECONDS, NoLoginError, NoTlsError, OvercrowdedError
 
 REFUSED: dict[type[SMTPResponseException], tuple[str, str]] = {
     SMTPConnectResponseError: ("the connection", ""),
+    OvercrowdedError: ("the connection", ""),
     SMTPHeloError: ("the name in EHLO", "set MAIL_HELO to the full name of this host"),
     SMTPAuthenticationError: ("the login", "put the right user and password into MAIL_URL"),
     SMTPSenderRefused: ("the sender", "set MAIL_FROM to an address that it lets us send from"),
@@ -77,7 +78,7 @@ def explain(error: Exception) -> Failure:
     """Return why a mail was not delivered.
 
     Args:
-        error: what `Connection` raised.
+        error: what `Connections` raised.
     """
     if isinstance(error, SMTPResponseException):
         return _explain_reply(error)
@@ -104,7 +105,7 @@ def _explain_reply(error: SMTPResponseException) -> Failure:
         what, advice = NAME_REFUSED
     elif error.code == ASKS:
         advice = ASKS_FOR_LOGIN
-    elif isinstance(error, SMTPConnectResponseError) and error.code == CLOSING:
+    elif type(error) is SMTPConnectResponseError and error.code == CLOSING:
         advice = TOO_MANY
     elif isinstance(error, SMTPAuthenticationError | SMTPSenderRefused) and error.code < FINAL:
         advice = ""  # it may be right as it is, and be taken later

@@ -26,8 +26,8 @@ class MailServer:
         credentials: of the login, if there is one; they never go without TLS and a certificate that is verified.
         tls: with credentials, and for smtps://, the certificate is verified; without, encryption to whoever answers
             is still better than none (RFC 7435).
-        helo: what the service calls itself; None for this host's full name.
-        connections: how many are shared by all mail.
+        helo: what the service calls itself; None for what `HostName` finds.
+        connections: how many are shared by all mail; see `Connections` for when there are more.
     """
 
     host: str | None

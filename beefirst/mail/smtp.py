@@ -8,7 +8,14 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 
-from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPResponse, SMTPServerDisconnected
+from aiosmtplib import (
+    SMTP,
+    SMTPConnectResponseError,
+    SMTPDataError,
+    SMTPException,
+    SMTPResponse,
+    SMTPServerDisconnected,
+)
 
 from beefirst.mail.server import MailServer
 
@@ -26,6 +33,10 @@ class NoTlsError(SMTPException):
 
 class NoLoginError(SMTPException):
     """The server offers no way to log in that is known here."""
+
+
+class OvercrowdedError(SMTPConnectResponseError):
+    """The server has no place for another connection while there are more than are shared."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +70,16 @@ class Connection(SMTP):
 
     Args:
         server: where it is to lead.
+        name: what the service calls itself.
     """
 
-    def __init__(self, server: MailServer) -> None:
+    def __init__(self, server: MailServer, name: str) -> None:
         super().__init__(
             hostname=server.host,
             port=server.port,
             use_tls=server.encrypted,
             tls_context=server.tls,
-            local_hostname=server.helo,
+            local_hostname=name,
             timeout=TRY_SECONDS,
         )
         self._credentials = server.credentials

@@ -234,7 +234,25 @@ def test_ten_mails_over_more_connections_than_the_server_allows_arrive_as_well(
     assert "the server refused the connection: 421 4.7.0 (set MAIL_CONNECTIONS to as many as it allows" in caplog.text
 
 
-def test_twenty_mails_share_two_connections_which_end_politely(postfix: Postfix) -> None:
+def test_a_server_that_allows_no_more_connections_than_are_shared_costs_no_mail_a_try(
+    slow: Postfix, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("beefirst.mail.connections.LINE_SECONDS", 0.25)  # each mail holds its connection for longer
+    before = slow.log("three-at-once")
+    recipients = [f"held-{number}@example.com" for number in range(12)]
+
+    send_codes(slow.url("three-at-once"), recipients, mail_connections=3)
+
+    wait_until(lambda: all(slow.sent(recipient) for recipient in recipients))
+    assert [slow.sent(recipient) for recipient in recipients] == [1] * 12
+    assert "Connection concurrency limit exceeded" in slow.log("three-at-once").removeprefix(before)
+    assert "MAIL_CONNECTIONS" not in caplog.text
+
+
+def test_twenty_mails_share_two_connections_which_end_politely(
+    postfix: Postfix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beefirst.mail.connections.LINE_SECONDS", 60)
     before = postfix.log("plain")
     recipients = [f"shared-{number}@example.com" for number in range(20)]
 
@@ -256,8 +274,10 @@ def test_a_connection_that_nobody_uses_ends_after_a_while(postfix: Postfix) -> N
 
 
 def test_a_connection_on_which_the_server_has_hung_up_costs_no_mail(
-    postfix: Postfix, caplog: pytest.LogCaptureFixture
+    postfix: Postfix, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr("beefirst.mail.connections.IDLE_SECONDS", 60)
+
     async def send_twice() -> None:
         url = postfix.url("hanging-up")
         courier = create_courier(Settings.load(mail_url=url, mail_from="noreply@beefirst.example"))

@@ -26,12 +26,14 @@ class WatchedMailbox(Mailbox):
         encrypted: whether each of these offers came over TLS.
         logins: the user of every attempt to log in.
         connections: the port from which the client came, for each that brought an offer.
+        names: what the client called itself, in each of the offers.
     """
 
     def __init__(self, handler: "_WatchedHandler | None" = None, **options: Any) -> None:
         self._handler, self._options = handler or _WatchedHandler(), options
         self.offered, self.encrypted = self._handler.offered, self._handler.encrypted
         self.logins, self.connections = self._handler.logins, self._handler.connections
+        self.names = self._handler.names
         super().__init__()
 
     def _make_server(self) -> MailServer:
@@ -104,7 +106,7 @@ class _WatchedHandler(Handler):
     def __init__(self) -> None:
         super().__init__()
         self.offered, self.encrypted, self.logins = list[str](), list[bool](), list[str]()
-        self.connections = set[int]()
+        self.connections, self.names = set[int](), list[str | None]()
         self.may_go_on = asyncio.Event()
 
     async def handle_RCPT(  # noqa: N802
@@ -113,6 +115,7 @@ class _WatchedHandler(Handler):
         assert server.transport
         self.offered.append(address)
         self.connections.add(server.transport.get_extra_info("peername")[1])
+        self.names.append(session.host_name)
         self.encrypted.append(server.transport.get_extra_info("ssl_object") is not None)
         return await self.refusal("RCPT", [address], session) or MISSING
 
