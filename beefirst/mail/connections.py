@@ -31,6 +31,9 @@ OPENED_AT_ONCE = 3
 """How many connections beyond the number are tried at once. Where one does not come about, as where the server allows
 no more, its mail waits on as if nothing had been tried, and none is begun for LINE_SECONDS."""
 
+ABANDONED_SECONDS = 60.0
+"""How long a server may count a connection that was given up: it notices when it next has something to say on it."""
+
 CLOSING = 421
 
 
@@ -51,7 +54,7 @@ class Connections:
         self._idle: dict[Connection, asyncio.Task[None]] = {}
         self._extras: set[Connection] = set()
         self._openings = asyncio.Semaphore(OPENED_AT_ONCE)
-        self._moved_at = -inf
+        self._moved_at = self._abandoned_at = -inf
 
     async def deliver(self, mail: Mail, handover: Handover) -> None:
         """Hand a mail over, once.
@@ -61,12 +64,12 @@ class Connections:
             handover: is told how far the mail has come.
 
         Raises:
-            OvercrowdedError: the server has no place for a shared connection while there are others beside those.
+            OvercrowdedError: the server has no place for a shared connection, and may count others beside those.
             SMTPException, OSError, ValueError: see `Connection`.
         """
         if extra := await self._wait_in_line():
             try:
-                await _hand_over(extra, mail, handover)
+                await self._hand_over(extra, mail, handover)
                 await extra.take_leave()
             finally:
                 self._extras.discard(extra)
@@ -135,7 +138,7 @@ class Connections:
         connection = self._take_idle()
         if not connection or not await self._still_takes(connection, mail, handover):
             connection = await self._open_shared()
-            await _hand_over(connection, mail, handover)
+            await self._hand_over(connection, mail, handover)
         self._keep(connection)
 
     async def _open_shared(self) -> Connection:
@@ -143,7 +146,8 @@ class Connections:
         try:
             await connection.open()
         except SMTPConnectResponseError as error:
-            if self._extras and error.code == CLOSING:
+            counts_more = self._extras or monotonic() - self._abandoned_at < ABANDONED_SECONDS
+            if counts_more and error.code == CLOSING:
                 raise OvercrowdedError(error.code, error.message) from error
             raise
         return connection
@@ -158,7 +162,7 @@ class Connections:
         It may have hung up in the very moment, or take only so many mails on a connection.
         """
         try:
-            await _hand_over(connection, mail, handover)
+            await self._hand_over(connection, mail, handover)
         except (SMTPServerDisconnected, SMTPResponseException) as error:
             # A sender that it took before on this connection is refused for the connection's sake.
             over = isinstance(error, SMTPServerDisconnected | SMTPSenderRefused) or error.code == CLOSING
@@ -190,14 +194,14 @@ class Connections:
         self._idle.pop(connection)
         await connection.take_leave()
 
-
-async def _hand_over(connection: Connection, mail: Mail, handover: Handover) -> None:
-    """Hand a mail over, and end a connection on which that fails, politely with a server that answers."""
-    try:
-        await connection.hand_over(mail, handover)
-    except SMTPResponseException:
-        await connection.take_leave()
-        raise
-    except BaseException:
-        await connection.abort()
-        raise
+    async def _hand_over(self, connection: Connection, mail: Mail, handover: Handover) -> None:
+        """Hand a mail over, and end a connection on which that fails, politely with a server that answers."""
+        try:
+            await connection.hand_over(mail, handover)
+        except SMTPResponseException:
+            await connection.take_leave()
+            raise
+        except BaseException:
+            self._abandoned_at = monotonic()
+            await connection.abort()
+            raise

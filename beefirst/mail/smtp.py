@@ -36,7 +36,7 @@ class NoLoginError(SMTPException):
 
 
 class OvercrowdedError(SMTPConnectResponseError):
-    """The server has no place for another connection while there are more than are shared."""
+    """The server has no place for another connection, but may count more than are shared: some beside, or given up."""
 
 
 @dataclass(frozen=True)

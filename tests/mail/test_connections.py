@@ -4,6 +4,8 @@ import asyncio
 import re
 import socket
 import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Any
 
@@ -41,36 +43,89 @@ def test_a_burst_takes_no_connection_beyond_the_shared_ones_while_the_server_tak
     assert len(mailbox.connections) == 1
 
 
+@asynccontextmanager
+async def allowing(connections: int, judge: Callable[[int], Awaitable[bytes]]) -> AsyncIterator[str]:
+    """Run a server that allows so many connections in all, and yield its URL.
+
+    Args:
+        connections: those that come later are refused.
+        judge: returns the reply to a recipient, by the number of the connection, from 1.
+    """
+    served: list[asyncio.Task[Any] | None] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.current_task())
+        number = len(served)
+        try:
+            writer.write(b"220 here\r\n" if number <= connections else b"421 4.7.0 too many\r\n")
+            while number <= connections and (line := await reader.readline()):
+                writer.write(await judge(number) if line.startswith(b"RCPT") else b"250 well\r\n")
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for task in filter(None, served):
+            task.cancel()
+        await asyncio.gather(*filter(None, served), return_exceptions=True)
+
+
+async def give_up(mails: asyncio.Task[None]) -> None:
+    """Let mails go no further."""
+    mails.cancel()
+    await asyncio.wait([mails])
+
+
 def test_a_shared_connection_that_is_refused_for_one_beside_it_is_no_reason_to_change_the_setting(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("beefirst.mail.connections.LINE_SECONDS", 0.02)
 
     async def send_beside_stalled() -> None:
-        numbers, beside = count(1), asyncio.Event()
+        beside = asyncio.Event()
 
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            """Take two connections: refuse the first one's recipient once the second has come, which stalls."""
-            number = next(numbers)
-            writer.write(b"421 4.7.0 too many\r\n" if number > 2 else b"220 here\r\n")
-            while number < 3 and (line := await reader.readline()):
-                if line.startswith(b"RCPT") and number == 2:
-                    beside.set()
-                    continue
-                if line.startswith(b"RCPT"):
-                    await beside.wait()
-                writer.write(b"451 4.7.1 later\r\n" if line.startswith(b"RCPT") else b"250 well\r\n")
-            writer.close()
+        async def refuse_the_first_once_the_second_stalls(number: int) -> bytes:
+            if number == 1:
+                await beside.wait()
+                return b"451 4.7.1 later\r\n"
+            beside.set()
+            await asyncio.Event().wait()
+            return b""
 
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        url = f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        mails = asyncio.create_task(send_codes(courier(url, mail_connections=1, mail_helo="[192.0.2.1]"), 3))
-        await asyncio.to_thread(wait_until, lambda: "refused the connection" in caplog.text)
-        mails.cancel()
-        await asyncio.wait([mails])
-        server.close()
+        async with allowing(2, refuse_the_first_once_the_second_stalls) as url:
+            mails = asyncio.create_task(send_codes(courier(url, mail_connections=1, mail_helo="[192.0.2.1]"), 3))
+            await asyncio.to_thread(wait_until, lambda: "refused the connection" in caplog.text)
+            await give_up(mails)
 
     asyncio.run(send_beside_stalled())
+
+    assert "the server refused the connection: 421 4.7.0\n" in caplog.text
+    assert "MAIL_CONNECTIONS" not in caplog.text
+
+
+def test_a_connection_that_is_refused_after_one_was_given_up_is_no_reason_to_change_the_setting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def send_after_stalled() -> None:
+        stalls = asyncio.Event()
+
+        async def stall(_: int) -> bytes:
+            stalls.set()
+            await asyncio.Event().wait()
+            return b""
+
+        async with allowing(1, stall) as url:
+            post = courier(url, mail_connections=1, mail_helo="[192.0.2.1]")
+            stalled = asyncio.create_task(send_codes(post, 1))
+            await stalls.wait()
+            await give_up(stalled)
+            mails = asyncio.create_task(send_codes(post, 1))
+            await asyncio.to_thread(wait_until, lambda: "refused the connection" in caplog.text)
+            await give_up(mails)
+
+    asyncio.run(send_after_stalled())
 
     assert "the server refused the connection: 421 4.7.0\n" in caplog.text
     assert "MAIL_CONNECTIONS" not in caplog.text
@@ -104,6 +159,7 @@ def test_a_resolver_that_takes_its_time_holds_no_mail_up(monkeypatch: pytest.Mon
         answered.set()
         await asyncio.to_thread(wait_until, lambda: "host-name" not in {each.name for each in threading.enumerate()})
         await post.send_code("later@example.com", "0412")
+        await post.close(1)
 
     with WatchedMailbox() as mailbox:
         asyncio.run(send_meanwhile_and_later(mailbox.url))
