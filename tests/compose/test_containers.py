@@ -41,6 +41,13 @@ def test_a_container_has_no_more_rights_than_it_needs(stack: ComposeStack, servi
     assert not any("docker.sock" in mount for mount in host["Binds"] or ())
 
 
+def test_the_home_in_memory_is_the_users_to_write_without_an_option_that_podman_refuses(stack: ComposeStack) -> None:
+    written = stack.run("exec", "-T", "notebook", "sh", "-c", "echo kept >~/file && cat ~/file && rm ~/file").stdout
+
+    assert written == "kept\n"
+    assert set(stack.container("notebook")["HostConfig"]["Tmpfs"].values()) == {""}
+
+
 @pytest.mark.parametrize("service", ["api", "notebook"])
 def test_a_container_is_not_root_and_cannot_write_into_its_code(stack: ComposeStack, service: str) -> None:
     user = stack.run("exec", "-T", service, "id", "-u").stdout.strip()
