@@ -45,6 +45,9 @@ INTERRUPTED = "is interrupted by another navigation"
 SLOW = re.compile(r"console warning: Plugin \S+ .*(took [\d.]+ms|is taking too long) to activate")
 """What JupyterLab's page complains of on a machine that does other things as well; no fault of the page."""
 
+SLOW_TO_LOAD = "The loading screen is taking a long time."
+"""What JupyterLab asks about there, and takes away by itself once it is loaded."""
+
 TRIES = 10
 """How often a page is loaded that is cut off like that; others are loaded once."""
 
@@ -147,7 +150,11 @@ class Tab:
 
         Each is told once.
         """
-        popped_up = [f"pop-up: {text}" for text in self.page.evaluate("window.popUps.splice(0)")]
+        popped_up = [
+            f"pop-up: {text}"
+            for text in self.page.evaluate("window.popUps.splice(0)")
+            if not text.startswith(SLOW_TO_LOAD)
+        ]
         foreign = [f"request to another server: {url}" for url in self._asked if not self._is_own(url)]
         said = self._said.copy()
         self._said.clear()

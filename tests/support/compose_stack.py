@@ -86,7 +86,7 @@ class ComposeStack:
 
     def try_shell(self, command: str) -> subprocess.CompletedProcess[str]:
         """Do as `shell` with a command that may fail."""
-        return subprocess.run(
+        result = subprocess.run(
             ["script", "--quiet", "--return", "--command", command, "/dev/null"],
             cwd=self._folder,
             env=self.environment(),
@@ -96,6 +96,8 @@ class ComposeStack:
             timeout=HANGS_SECONDS,
             check=False,
         )
+        result.stdout = result.stdout.removeprefix("^@")  # how the terminal echoes that nobody types
+        return result
 
     @contextmanager
     def in_foreground(self, command: str = "docker compose up") -> Iterator[float]:
