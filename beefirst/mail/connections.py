@@ -23,7 +23,7 @@ IDLE_SECONDS = 2.0
 LINE_SECONDS = 5.0
 """How long a mail waits for one of the shared connections before it may get one beyond their number.
 
-It gets one only if nothing has moved for so long: no mail has given a shared connection back that it had held for
+It gets one only if nothing has moved for so long: no mail was done with a shared connection that it had held for
 less. So recipients whose servers stall cannot, alone, hold up everybody's mail; and where the server just takes longer
 for each mail of a burst, mail waits, and what it cannot take within the time of a mail is not delivered."""
 
@@ -77,6 +77,9 @@ class Connections:
         began = monotonic()
         try:
             await self._deliver_on_shared(mail, handover)
+        except asyncio.CancelledError:
+            began = -inf  # its time was over, or the service ends: nothing has moved
+            raise
         finally:
             self._places.release()
             if monotonic() - began < LINE_SECONDS:

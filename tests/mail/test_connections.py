@@ -16,6 +16,7 @@ from beefirst.mail.courier import Courier, create_courier
 from beefirst.settings import Settings
 from tests.support.mail_servers import WatchedMailbox, stalling
 
+STALLED = "stalled@example.com"
 ADDRESS = re.compile(r"\[\d+(\.\d+){3}\]")
 
 
@@ -27,6 +28,12 @@ def courier(url: str, **settings: Any) -> Courier:
 async def send_codes(post: Courier, number: int) -> None:
     """Deliver so many codes at once."""
     await asyncio.gather(*(post.send_code(f"{mail}@example.com", "0412") for mail in range(number)))
+
+
+async def give_up(mails: asyncio.Task[None]) -> None:
+    """Let mails go no further."""
+    mails.cancel()
+    await asyncio.wait([mails])
 
 
 def test_a_burst_takes_no_connection_beyond_the_shared_ones_while_the_server_takes_mail(
@@ -41,6 +48,33 @@ def test_a_burst_takes_no_connection_beyond_the_shared_ones_while_the_server_tak
 
     assert len(mailbox.messages) == 20
     assert len(mailbox.connections) == 1
+
+
+def test_a_mail_whose_time_is_over_does_not_make_others_wait_as_if_the_server_had_taken_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("beefirst.mail.connections.LINE_SECONDS", 0.02)
+    monkeypatch.setattr("beefirst.mail.smtp.TRY_SECONDS", 60)
+    now = 0.0
+    monkeypatch.setattr("beefirst.mail.connections.monotonic", lambda: now)
+
+    async def send_beside_stalled(mailbox: WatchedMailbox) -> None:
+        nonlocal now
+        post = courier(mailbox.url, mail_connections=1, mail_helo="[192.0.2.1]")
+        first, second = (asyncio.create_task(post.send_code(STALLED, "0000")) for _ in range(2))
+        other = asyncio.create_task(post.send_code("other@example.com", "0412"))
+        await asyncio.to_thread(wait_until, lambda: mailbox.offered == [STALLED])
+        now = 0.012
+        await give_up(first)
+        await asyncio.to_thread(wait_until, lambda: mailbox.offered == [STALLED] * 2)
+        now = 0.024
+        await other
+        await give_up(second)
+
+    with stalling(only=STALLED) as mailbox:
+        asyncio.run(send_beside_stalled(mailbox))
+
+    assert [message["To"] for message in mailbox.messages] == ["other@example.com"]
 
 
 @asynccontextmanager
@@ -70,12 +104,6 @@ async def allowing(connections: int, judge: Callable[[int], Awaitable[bytes]]) -
         for task in filter(None, served):
             task.cancel()
         await asyncio.gather(*filter(None, served), return_exceptions=True)
-
-
-async def give_up(mails: asyncio.Task[None]) -> None:
-    """Let mails go no further."""
-    mails.cancel()
-    await asyncio.wait([mails])
 
 
 def test_a_shared_connection_that_is_refused_for_one_beside_it_is_no_reason_to_change_the_setting(
