@@ -84,7 +84,7 @@ def _refuse_unreadable_lines(dotenv: Path, names: Set[str]) -> None:
         raise ConfigurationError(NOT_TEXT)
     for statement in parse_stream(StringIO(text)):
         key = (statement.key or "").lower()
-        if statement.error or (key not in names and names & set(re.split(r"\W+", key))):
+        if statement.error or (key not in names and names & set(re.split(r"[^\w.-]+", key))):
             line = statement.original.line
             raise ConfigurationError(f"Line {line} of the file .env cannot be read: write it as NAME=value.")
 

@@ -23,6 +23,9 @@ LOCK_SECONDS = 2.0
 """How long a file waits for a lock at a time: whoever comes to the table meanwhile waits behind it. Longer than
 PostgreSQL's deadlock_timeout of 1 s, after which an autovacuum that is in the way is ended."""
 
+IN_THE_WAY = (errors.LockNotAvailable, errors.DeadlockDetected)
+"""How PostgreSQL ends a statement for which somebody else was in the way."""
+
 PAUSE_SECONDS = 1.0
 """Until the next try; those who have waited behind the last one go on."""
 
@@ -71,7 +74,7 @@ class _Patience:
             await self._limit_lock_wait(seconds)
             try:
                 return await attempt()
-            except errors.LockNotAvailable:
+            except IN_THE_WAY:
                 await self._tell()
                 if monotonic() + PAUSE_SECONDS > self.deadline:
                     raise
@@ -113,7 +116,7 @@ async def apply_file(connection: Connection, migration: Migration, deadline: flo
     try:
         with explain_no_right(connection):
             await run(connection, migration, patience)
-    except errors.LockNotAvailable:
+    except IN_THE_WAY:
         raise MigrationError(
             f"{migration.name} {await _describe_rest(connection, migration)}: {patience.holder} still uses what it "
             "changes. Let that finish, or end it with pg_terminate_backend, then start again."
@@ -179,7 +182,7 @@ async def _remember(connection: Connection, migration: Migration, started: float
 
 
 def _is_for_others(connection: Connection, error: DatabaseError) -> bool:
-    return connection.closed or isinstance(error, errors.LockNotAvailable | errors.InsufficientPrivilege)
+    return connection.closed or isinstance(error, (*IN_THE_WAY, errors.InsufficientPrivilege))
 
 
 @contextmanager

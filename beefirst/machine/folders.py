@@ -65,7 +65,9 @@ def _advice() -> str:
 
 def refuse_unusable(folder: Path) -> None:
     """Raise PermissionError, as whoever reads or writes there would, where something in a folder is another user's."""
-    for path in (folder, *folder.rglob("*")):
+    if not os.access(folder, os.R_OK | os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    for path in (Path(parent, name) for parent, folders, files in os.walk(folder) for name in (*folders, *files)):
         with suppress(FileNotFoundError):  # it has gone meanwhile, or is a link that leads nowhere
             needed = os.R_OK if path.stat().st_uid == os.geteuid() else os.R_OK | os.W_OK
             if not os.access(path, needed):

@@ -23,13 +23,16 @@ IDLE_SECONDS = 2.0
 LINE_SECONDS = 5.0
 """How long a mail waits for one of the shared connections before it may get one beyond their number.
 
-It gets one only if nothing has moved for so long: no mail was done with a shared connection that it had held for
-less. So recipients whose servers stall cannot, alone, hold up everybody's mail; and where the server just takes longer
-for each mail of a burst, mail waits, and what it cannot take within the time of a mail is not delivered."""
+It gets one only where another mail has held a shared connection for as long. So recipients whose servers stall cannot
+hold up everybody's mail; and where the server just takes longer for each mail of a burst, mail waits, and what it
+cannot take within the time of a mail is not delivered."""
 
 OPENED_AT_ONCE = 3
 """How many connections beyond the number are tried at once. Where one does not come about, as where the server allows
 no more, its mail waits on as if nothing had been tried, and none is begun for LINE_SECONDS."""
+
+ASK_AGAIN_SECONDS = 0.1
+"""How often a mail asks whether it may be one of those."""
 
 ABANDONED_SECONDS = 60.0
 """How long a server may count a connection that was given up: it notices when it next has something to say on it."""
@@ -52,9 +55,11 @@ class Connections:
         self._host_name = HostName(server.helo)
         self._places = asyncio.Semaphore(server.connections)
         self._idle: dict[Connection, asyncio.Task[None]] = {}
-        self._extras: set[Connection] = set()
-        self._openings = asyncio.Semaphore(OPENED_AT_ONCE)
-        self._moved_at = self._abandoned_at = -inf
+        self._extras: set[Connection | None] = set()
+        self._opening = 0
+        self._held_since: dict[asyncio.Task[object] | None, float] = {}
+        self._unmoved_since: list[float] = []
+        self._refused_at = self._abandoned_at = -inf
 
     async def deliver(self, mail: Mail, handover: Handover) -> None:
         """Hand a mail over, once.
@@ -67,23 +72,19 @@ class Connections:
             OvercrowdedError: the server has no place for a shared connection, and may count others beside those.
             SMTPException, OSError, ValueError: see `Connection`.
         """
-        if extra := await self._wait_in_line():
-            try:
-                await self._hand_over(extra, mail, handover)
-                await extra.take_leave()
-            finally:
-                self._extras.discard(extra)
-            return
-        began = monotonic()
+        while not await self._get_place():
+            if extra := await self._open_extra():
+                return await self._deliver_on_extra(extra, mail, handover)
+        task = asyncio.current_task()
+        self._held_since[task] = since = self._unmoved_since.pop() if self._unmoved_since else monotonic()
         try:
             await self._deliver_on_shared(mail, handover)
-        except asyncio.CancelledError:
-            began = -inf  # its time was over, or the service ends: nothing has moved
+        except asyncio.CancelledError:  # its time was over, or the service ends: nothing has moved
+            self._unmoved_since.append(since)
             raise
         finally:
+            del self._held_since[task]
             self._places.release()
-            if monotonic() - began < LINE_SECONDS:
-                self._moved_at = monotonic()
 
     async def close(self, seconds: float) -> None:
         """Take leave of the server on every connection that is idle, within so many seconds."""
@@ -92,50 +93,60 @@ class Connections:
             task.cancel()
         await asyncio.gather(*(connection.take_leave(min(seconds, QUIT_SECONDS)) for connection in idle))
 
-    async def _wait_in_line(self) -> Connection | None:
-        """Return a connection beyond the shared ones, or None with a place among those, whichever comes first."""
+    async def _get_place(self) -> bool:
+        """Wait for one of the shared places, and tell whether it is one, or else leave to open an extra connection."""
         if not self._places.locked():
-            await self._places.acquire()
-            return None
-        place, extra = asyncio.create_task(self._places.acquire()), asyncio.create_task(self._open_extra())
+            return await self._places.acquire()
+        began, place = monotonic(), asyncio.create_task(self._places.acquire())
         try:
-            await asyncio.wait((place, extra), return_when=asyncio.FIRST_COMPLETED)
+            while not place.done():
+                if (seconds := self._seconds_to_leave(began)) > 0:
+                    await asyncio.wait({place}, timeout=seconds)
+                else:
+                    self._opening += 1
+                    break
         except asyncio.CancelledError:
             self._leave_line(place)
-            if not extra.cancel() and not extra.exception():
-                self._extras.discard(extra.result())
-                extra.result().drop()
             raise
-        if extra.done():
-            self._leave_line(place)
-            return extra.result()
-        extra.cancel()
-        return None
+        if place.done():
+            return True
+        self._leave_line(place)
+        return False
+
+    def _seconds_to_leave(self, began: float) -> float:
+        """Return how long whoever is in line since `began` waits before an extra connection may be opened for it."""
+        stalls_since = min(self._held_since.values(), default=monotonic())
+        seconds = max(began, stalls_since, self._refused_at) + LINE_SECONDS - monotonic()
+        return ASK_AGAIN_SECONDS if seconds <= 0 and self._opening >= OPENED_AT_ONCE else seconds
 
     def _leave_line(self, place: asyncio.Task[Literal[True]]) -> None:
         if not place.cancel():
             self._places.release()
 
-    async def _open_extra(self) -> Connection:
-        """Open a connection beyond the shared ones, once nothing has moved for LINE_SECONDS from now on."""
-        began = monotonic()
-        while True:
-            while (seconds := max(began, self._moved_at) + LINE_SECONDS - monotonic()) > 0:
-                await asyncio.sleep(seconds)
-            async with self._openings:
-                if monotonic() - self._moved_at < LINE_SECONDS:
-                    continue
-                connection = await self._make_connection()
-                self._extras.add(connection)
-                try:
-                    await connection.open()
-                except BaseException as error:
-                    self._extras.discard(connection)
-                    if not isinstance(error, SMTPException | OSError):
-                        raise
-                    self._moved_at = monotonic()
-                else:
-                    return connection
+    async def _open_extra(self) -> Connection | None:
+        """Return a connection beyond the shared ones, or None where the server has no place for it."""
+        connection = None
+        try:
+            connection = await self._make_connection()
+            self._extras.add(connection)
+            await connection.open()
+        except BaseException as error:
+            self._extras.discard(connection)
+            self._refused_at = monotonic()
+            if not isinstance(error, SMTPException | OSError):
+                self._abandoned_at = monotonic()
+                raise
+            return None
+        finally:
+            self._opening -= 1
+        return connection
+
+    async def _deliver_on_extra(self, extra: Connection, mail: Mail, handover: Handover) -> None:
+        try:
+            await self._hand_over(extra, mail, handover)
+            await extra.take_leave()
+        finally:
+            self._extras.discard(extra)
 
     async def _deliver_on_shared(self, mail: Mail, handover: Handover) -> None:
         connection = self._take_idle()
@@ -204,7 +215,8 @@ class Connections:
         except SMTPResponseException:
             await connection.take_leave()
             raise
-        except BaseException:
-            self._abandoned_at = monotonic()
+        except BaseException as error:
+            if not isinstance(error, SMTPServerDisconnected):
+                self._abandoned_at = monotonic()
             await connection.abort()
             raise

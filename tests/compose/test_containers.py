@@ -45,7 +45,7 @@ def test_the_home_in_memory_is_the_users_to_write_without_an_option_that_podman_
     written = stack.run("exec", "-T", "notebook", "sh", "-c", "echo kept >~/file && cat ~/file && rm ~/file").stdout
 
     assert written == "kept\n"
-    assert set(stack.container("notebook")["HostConfig"]["Tmpfs"].values()) == {""}
+    assert stack.container("notebook")["HostConfig"]["Tmpfs"] == {"/tmp": "", "/home/beefirst": "mode=1777"}
 
 
 @pytest.mark.parametrize("service", ["api", "notebook"])

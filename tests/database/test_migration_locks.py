@@ -104,6 +104,19 @@ def test_a_file_whose_time_the_one_before_has_spent_waits_for_a_moment_all_the_s
             assert [row.name for row in history.result()] == ["001_a.sql", "002_b.sql", "003_c.sql"]
 
 
+def test_a_migration_that_comes_into_a_deadlock_is_tried_again(database: ScratchDatabase, tmp_path: Path) -> None:
+    apply(database.url, write(tmp_path, _001_a=f"{TABLE} INSERT INTO a VALUES (1);"))
+    files = write(tmp_path, _002_b="UPDATE a SET id = 2; ALTER TABLE a ADD COLUMN b INT")
+    with psycopg.connect(database.url) as client, database.connect() as other, ThreadPoolExecutor(1) as runner:
+        client.execute("SELECT FROM a")
+        history = runner.submit(apply, database.url, files, 30)
+        wait_until(lambda: other.execute(LOCK_IS_WAITED_FOR).fetchone() == (True,))
+        client.execute("UPDATE a SET id = 3")
+        client.commit()
+
+        assert [row.name for row in history.result()] == ["001_a.sql", "002_b.sql"]
+
+
 def test_whoever_uses_other_tables_is_not_blamed(database: ScratchDatabase, tmp_path: Path) -> None:
     files = write(tmp_path, _001_a=f"{TABLE} CREATE TABLE other (id INT);")
     apply(database.url, files)

@@ -71,7 +71,7 @@ def test_a_dotenv_file_is_read_as_windows_writes_it_and_as_a_shell_sources_it(tm
 
 
 def test_a_foreign_name_of_the_dotenv_file_may_be_any(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("npm_config_//registry/:_authToken=abc\nTTL_SECONDS=45\n")
+    (tmp_path / ".env").write_text("npm_config_//registry/:_authToken=abc\nother.log_level=none\nTTL_SECONDS=45\n")
 
     assert Settings.load().ttl_seconds == 45
 
