@@ -96,7 +96,7 @@ class ComposeStack:
             timeout=HANGS_SECONDS,
             check=False,
         )
-        result.stdout = result.stdout.removeprefix("^@")  # how the terminal echoes that nobody types
+        result.stdout = result.stdout.replace("^@", "")  # how the terminal echoes that nobody types
         return result
 
     @contextmanager
