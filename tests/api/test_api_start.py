@@ -36,8 +36,9 @@ def refuse(url: str, **settings: object) -> str:
 
 @pytest.fixture
 def api(database: ScratchDatabase) -> Iterator[ApiProcess]:
-    """An API of the test's own, which it may harm."""
-    with start_api(database.url) as running:
+    """An API of the test's own, which it may harm; it has had its first look at the schema, and now asks nothing."""
+    with start_api(database.url, SWEEP_INTERVAL_SECONDS=3600) as running:
+        wait_until(lambda: "beefirst_schema_differences 0.0" in running.get("/metrics").text)
         yield running
 
 
@@ -157,7 +158,7 @@ def test_a_probe_is_answered_in_time_by_a_database_that_hangs(
 
     assert statuses == {503}
     assert seconds < 15  # one after the other they would take 20
-    assert waiting == (1,), "twenty probes ask the database once"
+    assert waiting in [(1,), (2,)], "twenty probes ask the database once, and a look at the schema may be beside them"
     wait_until(lambda: shared_api.get("/health/ready").status_code == 200)
 
 
