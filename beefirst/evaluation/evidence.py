@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import pandas as pd
 
 from beefirst.errors import BeefirstError
+from beefirst.evaluation.method import Method
 from beefirst.evaluation.records import Result
 from beefirst.machine.folders import CHECKOUT
 
@@ -31,6 +32,19 @@ class Picture(Protocol):
 
 
 @dataclass(frozen=True)
+class Trace:
+    """How evidence came about.
+
+    Attributes:
+        method: of the experiment.
+        data: what was observed, as JSON knows it; None where the experiment stopped before.
+    """
+
+    method: Method
+    data: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What an experiment showed.
 
@@ -40,6 +54,7 @@ class Evidence:
         rows: what was seen, line by line.
         picture: shows the same at a glance, in the place of the rows.
         command: where this way of running cannot make the check, the command that shows it.
+        trace: how it came about; None of what no experiment has made.
     """
 
     holds: bool
@@ -47,6 +62,7 @@ class Evidence:
     rows: pd.DataFrame = field(default_factory=pd.DataFrame)
     picture: Picture | None = None
     command: str = ""
+    trace: Trace | None = None
 
     def __post_init__(self) -> None:
         if not self.holds and not self.command and not self.rows.empty:

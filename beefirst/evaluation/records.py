@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,11 +15,28 @@ NOT_FINISHED = "NOT FINISHED"
 """The verdict of a notebook that has begun, and not come to its last cell."""
 
 
+class Judgement(BaseModel):
+    """What one experiment observed, and what it was judged to show.
+
+    Attributes:
+        experiment: its module and its name, with a colon between.
+        observed: by name, as JSON knows it; None where the experiment stopped before.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    experiment: str
+    observed: dict[str, Any] | None
+    result: Result
+    evidence: str
+
+
 class Check(BaseModel):
     """One line of a verdict.
 
     Attributes:
         milliseconds: since the check before, or since the notebook's start.
+        judgements: what it rests on, in the order in which the notebook made them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,6 +46,7 @@ class Check(BaseModel):
     result: Result
     evidence: str
     milliseconds: int = 0
+    judgements: list[Judgement] = []
 
 
 class Record(BaseModel):
