@@ -177,7 +177,11 @@ BROKEN: dict[str, list[tuple[str, str, str]]] = {
     "experiments": [
         (NOTEBOOK, notebook("loads.other()"), "no notebook calls loads.holds"),
         (f"{EXPERIMENT_TESTS}/test_loads.py", "", f"no test in {EXPERIMENT_TESTS} calls loads.holds"),
-        ("beefirst/evaluation/experiments/more.py", "@experiment(judge)\ndef holds(): ...", "no notebook calls more.holds"),
+        (
+            "beefirst/evaluation/experiments/more.py",
+            "@experiment(judge)\ndef holds(): ...",
+            "no notebook calls more.holds",
+        ),
     ],
 }
 
