@@ -69,7 +69,7 @@ def experiment(
                 return Evidence(False, explain(error), trace=Trace(method))
             return judge_data(judge, data, method)
 
-        vars(carry_out)["judge"] = judge
+        vars(carry_out).update(judge=judge, method=method)
         return carry_out
 
     return decorate
