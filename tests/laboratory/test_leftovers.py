@@ -111,15 +111,15 @@ def test_a_cell_that_is_interrupted_while_apis_start_leaves_nothing_and_works_wh
 
 
 def test_many_replicas_that_are_interrupted_while_they_start_leave_nothing(lasting_kernel: Kernel) -> None:
-    assert lasting_kernel.run("from beefirst.evaluation.experiments import migrations") is None
-    request = lasting_kernel.send("migrations.many_replicas(4)")
+    assert lasting_kernel.run("from beefirst.evaluation.experiments.migrations import automatic") is None
+    request = lasting_kernel.send("automatic.many_replicas(4)")
     wait_until(lambda: len(lasting_kernel.processes(API)) == 4)
 
     lasting_kernel.manager.interrupt_kernel()
 
     assert lasting_kernel.answer(request) == "KeyboardInterrupt"
     assert lasting_kernel.experiment() == NOTHING
-    assert lasting_kernel.run("again = migrations.many_replicas(2)", "again.holds") is True
+    assert lasting_kernel.run("again = automatic.many_replicas(2)", "again.holds") is True
 
 
 def test_a_cell_that_is_run_twice_has_what_it_made_the_second_time_alone(lasting_kernel: Kernel) -> None:
