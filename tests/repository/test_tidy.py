@@ -22,6 +22,7 @@ LONG_TEST_FUNCTIONS: dict[str, str] = {}
 ENTRIES = {
     "beefirst.__main__": "python -m beefirst",
     "beefirst.evaluation.pytest_plugin": "pytest, by pyproject.toml",
+    "beefirst.evaluation.sabotage.suite": "python -m tests.tools.sabotage",
 }
 DATA = {
     "page_config.json": "JupyterLab, by the name",

@@ -1,0 +1,92 @@
+"""Trying a defect: a copy of the project that has it, and what the check that claims the promise says of that copy."""
+
+import time
+from collections.abc import Collection
+
+from beefirst.errors import BeefirstError
+from beefirst.evaluation.sabotage.catalogue import Defect
+from beefirst.evaluation.sabotage.outcomes import Control, Outcome, Result, judge_checks, judge_failure
+from beefirst.evaluation.sabotage.pytest_run import Case, run_tests
+from beefirst.evaluation.sabotage.trial import TooSlowError, Trial, Watch
+
+
+def try_defect(defect: Defect, watch: Watch = lambda: None) -> Outcome:
+    """Make a copy that has a defect, and ask the check that claims the promise.
+
+    Args:
+        defect: which.
+        watch: is called again and again meanwhile; what it raises ends the trial, and nothing is left of it.
+    """
+    began = time.monotonic()
+    result, evidence = _ask(defect, watch)
+    return Outcome(
+        defect=defect.name,
+        area=defect.area,
+        promise=defect.breaks,
+        caught_by=defect.caught_by,
+        result=result,
+        evidence=evidence,
+        seconds=round(time.monotonic() - began, 1),
+    )
+
+
+def _ask(defect: Defect, watch: Watch) -> tuple[Result, str]:
+    with Trial(watch) as trial:
+        try:
+            if defect.sql:
+                with trial.changed_service(defect.sql) as service:
+                    return judge_checks(defect, trial.make_checks(defect.caught_by, [defect.breaks], **service))
+            trial.copy.replace(defect.file, defect.old, defect.new)
+            if defect.is_caught_by_a_test:
+                return judge_cases(defect, run_tests(trial, [defect.caught_by]))
+            return judge_checks(defect, trial.make_checks(defect.caught_by, [defect.breaks]))
+        except (TooSlowError, BeefirstError) as error:  # the latter of a service that does not even start
+            return "CRASHED", str(error)
+
+
+def judge_cases(defect: Defect, cases: Collection[Case]) -> tuple[Result, str]:
+    """Return what tests make of a defect, and the evidence.
+
+    Args:
+        defect: in the copy on which they were run.
+        cases: of the test that is to notice it, one for each of its parameters.
+    """
+    failed = [case.message for case in cases if case.said == "failed"]
+    verdicts = [(judge_failure(defect, message), message) for message in failed]
+    if caught := [message for result, message in verdicts if result == "CAUGHT"]:
+        return "CAUGHT", caught[0]
+    if verdicts:
+        return verdicts[0]
+    if crashed := [case.message for case in cases if case.said == "crashed"]:
+        return "CRASHED", crashed[0]
+    if not any(case.said == "passed" for case in cases):
+        return "CRASHED", "the test was not run: " + ("; ".join(case.message for case in cases) or "pytest stopped")
+    return "SURVIVED", f"{len(cases)} passed"
+
+
+def control_checks(notebook: str, checks: Collection[str], watch: Watch = lambda: None) -> Control:
+    """Make checks of a notebook on a copy that nobody has harmed; arguments as for `try_defect`."""
+    began = time.monotonic()
+    with Trial(watch) as trial:
+        try:
+            made = trial.make_checks(notebook, checks)
+            failures = {key: made[key].evidence for key in checks if made[key].result in ("FAIL", "NOT MADE")}
+        except TooSlowError as error:
+            failures = {notebook: str(error)}
+    return Control(
+        caught_by=notebook, checks=len(checks), failures=failures, seconds=round(time.monotonic() - began, 1)
+    )
+
+
+def control_tests(file: str, tests: Collection[str], watch: Watch = lambda: None) -> Control:
+    """Run tests of one file on a copy that nobody has harmed; arguments as for `try_defect`."""
+    began = time.monotonic()
+    with Trial(watch) as trial:
+        try:
+            cases = run_tests(trial, tests)
+            failures = {case.test: case.message for case in cases if case.said != "passed"}
+            if not cases:
+                failures[file] = "pytest stopped"
+        except TooSlowError as error:
+            failures = {file: str(error)}
+    return Control(caught_by=file, checks=len(tests), failures=failures, seconds=round(time.monotonic() - began, 1))
