@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import pandas as pd
 
 from beefirst.errors import BeefirstError
+from beefirst.evaluation.method import Method
 from beefirst.evaluation.records import Result
 from beefirst.machine.folders import CHECKOUT
 
@@ -31,26 +32,47 @@ class Picture(Protocol):
 
 
 @dataclass(frozen=True)
+class Trace:
+    """How evidence came about.
+
+    Attributes:
+        method: of the experiment.
+        data: what was observed, as JSON knows it; None where the experiment stopped before.
+    """
+
+    method: Method
+    data: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What an experiment showed.
 
     Attributes:
         holds: whether all of it is as it should be.
-        summary: what was seen, in a few words; where it is not as it should be, with the lines that are not.
+        claim: what was seen, in a few words.
         rows: what was seen, line by line.
         picture: shows the same at a glance, in the place of the rows.
         command: where this way of running cannot make the check, the command that shows it.
+        trace: how it came about; None of what no experiment has made.
     """
 
     holds: bool
-    summary: str
+    claim: str
     rows: pd.DataFrame = field(default_factory=pd.DataFrame)
     picture: Picture | None = None
     command: str = ""
+    trace: Trace | None = None
 
     def __post_init__(self) -> None:
-        if not self.holds and not self.command and not self.rows.empty:
-            object.__setattr__(self, "summary", f"not as promised ({self.summary}): {self._unexpected_lines()}")
+        object.__setattr__(self, "holds", bool(self.holds))  # one of which nobody can tell stops the experiment
+
+    @property
+    def summary(self) -> str:
+        """What was seen, in a few words; where it is not as it should be, with the lines that are not."""
+        if self.holds or self.command or self.rows.empty:
+            return self.claim
+        return f"not as promised ({self.claim}): {self._unexpected_lines()}"
 
     @property
     def result(self) -> Result:
@@ -101,7 +123,7 @@ def not_shown_here(command: str) -> Evidence:
     Args:
         command: what shows it.
     """
-    return Evidence(holds=False, summary=f"run: {command}", command=command)
+    return Evidence(holds=False, claim=f"run: {command}", command=command)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """What each notebook found in its last run, kept beside the reader's notebooks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,11 +15,28 @@ NOT_FINISHED = "NOT FINISHED"
 """The verdict of a notebook that has begun, and not come to its last cell."""
 
 
+class Judgement(BaseModel):
+    """What one experiment observed, and what it was judged to show.
+
+    Attributes:
+        experiment: its module and its name, with a colon between.
+        observed: by name, as JSON knows it; None where the experiment stopped before.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    experiment: str
+    observed: dict[str, Any] | None
+    result: Result
+    evidence: str
+
+
 class Check(BaseModel):
     """One line of a verdict.
 
     Attributes:
         milliseconds: since the check before, or since the notebook's start.
+        judgements: what it rests on, in the order in which the notebook made them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,6 +46,21 @@ class Check(BaseModel):
     result: Result
     evidence: str
     milliseconds: int = 0
+    judgements: list[Judgement] = []
+
+
+def join_results(results: Sequence[Result]) -> Result:
+    """Return the result of a check that was made more than once: it holds only if it held each time.
+
+    Args:
+        results: at least one, in the order in which they came.
+    """
+    return "FAIL" if "FAIL" in results else results[-1]
+
+
+def join_evidence(pieces: Iterable[str]) -> str:
+    """Return the evidence of a check that was made more than once, in one line and without repetition."""
+    return "; ".join(dict.fromkeys(pieces))
 
 
 class Record(BaseModel):

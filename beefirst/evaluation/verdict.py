@@ -7,10 +7,19 @@ import pandas as pd
 from IPython.display import display
 
 from beefirst.evaluation.current_cell import CellRun, current_run, say_when_stopped
+from beefirst.evaluation.display.how_done import how_this_was_done
 from beefirst.evaluation.display.tables import Shown, banner, caption, table
 from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.promises import CHECKS
-from beefirst.evaluation.records import NOT_FINISHED, Check, make_record, save_record
+from beefirst.evaluation.records import (
+    NOT_FINISHED,
+    Check,
+    Judgement,
+    join_evidence,
+    join_results,
+    make_record,
+    save_record,
+)
 from beefirst.evaluation.run_context import RunContext
 from beefirst.laboratory import running_service
 
@@ -79,6 +88,9 @@ class Verdict:
         rows = [evidence.rows for evidence in shown if evidence.picture is None and not evidence.rows.empty]
         if rows:
             display(table(pd.concat(rows)))
+        for key, evidence in evidence_by_key.items():
+            if evidence.trace is not None:
+                display(how_this_was_done(key, evidence.trace))
 
     def _record(self, key: str, evidence: Evidence) -> None:
         now, run = time.monotonic(), current_run()
@@ -89,6 +101,7 @@ class Verdict:
             result=evidence.result,
             evidence=evidence.summary,
             milliseconds=milliseconds,
+            judgements=_judgements(evidence),
         )
         self._made = [(earlier, said) for earlier, said in self._made if not run.replaces(earlier)] + [(run, check)]
         self._last = now
@@ -120,12 +133,28 @@ class Verdict:
         )
 
 
+def _judgements(evidence: Evidence) -> list[Judgement]:
+    if evidence.trace is None:
+        return []
+    return [
+        Judgement(
+            experiment=evidence.trace.method.name,
+            observed=evidence.trace.data,
+            result=evidence.result,
+            evidence=evidence.summary,
+        )
+    ]
+
+
 def _join(checks: list[Check]) -> Check | None:
     if not checks:
         return None
-    result = "FAIL" if any(check.result == "FAIL" for check in checks) else checks[-1].result
-    evidence = "; ".join(dict.fromkeys(check.evidence for check in checks))
-    return checks[-1].model_copy(update={"result": result, "evidence": evidence})
+    joined = {
+        "result": join_results([check.result for check in checks]),
+        "evidence": join_evidence(check.evidence for check in checks),
+        "judgements": [judgement for check in checks for judgement in check.judgements],
+    }
+    return checks[-1].model_copy(update=joined)
 
 
 def conclude_from(checks: list[Check]) -> tuple[str, str]:
@@ -140,6 +169,6 @@ def conclude_from(checks: list[Check]) -> tuple[str, str]:
 
 
 def _shown(word: str, sentence: str, checks: list[Check]) -> Shown:
-    rows = pd.DataFrame([check.model_dump(exclude={"milliseconds"}) for check in checks])
+    rows = pd.DataFrame([check.model_dump(exclude={"milliseconds", "judgements"}) for check in checks])
     shown = table(rows.rename(columns={"key": "check"}))
     return Shown(banner(word, sentence) + shown._repr_html_(), f"{word}: {sentence}\n{shown!r}")

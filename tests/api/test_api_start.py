@@ -49,7 +49,7 @@ def test_it_migrates_an_empty_database_and_is_ready(shared_api: ApiProcess, shar
     assert answer.json()["status"] == "ready"
     with shared_database.connect() as connection:
         assert catalog.history(connection)["name"].tolist()[-1] == answer.json()["migrations"]
-        assert (schema.compare_with_specification(connection)["result"] == "as specified").all()
+        assert schema.columns_are_as_specified(connection).holds
 
 
 @pytest.mark.usefixtures("shared_api")

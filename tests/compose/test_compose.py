@@ -85,7 +85,7 @@ def test_a_notebook_runs_as_a_test_inside_the_read_only_container(stack: Compose
 
 def test_the_table_is_there_as_specified(stack: ComposeStack) -> None:
     with psycopg.connect(stack.database_url) as connection:
-        assert (schema.compare_with_specification(connection)["result"] == "as specified").all()
+        assert schema.columns_are_as_specified(connection).holds
 
 
 def test_a_new_volume_has_an_order_of_letters_that_no_release_of_the_image_changes(stack: ComposeStack) -> None:

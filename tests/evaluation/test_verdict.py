@@ -128,6 +128,7 @@ def test_a_verdict_keeps_every_check_with_its_evidence_for_later(records: Path) 
         "result": "PASS",
         "evidence": "seen",
         "milliseconds": 0,
+        "judgements": [],
     }
 
 

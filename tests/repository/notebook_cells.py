@@ -119,7 +119,7 @@ def _experiments(root: Path) -> Iterator[str]:
     """Yield `module.function` for each public function that is decorated as an experiment."""
     for path in sources.python_files(root, "beefirst/evaluation/experiments"):
         for name, function in sources.functions(sources.parse(path)):
-            decorators = {getattr(decorator, "id", "") for decorator in function.decorator_list}
+            decorators = {getattr(getattr(it, "func", it), "id", "") for it in function.decorator_list}
             if "experiment" in decorators and not name.startswith("_"):
                 yield f"{path.stem}.{name}"
 

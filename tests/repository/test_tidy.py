@@ -84,7 +84,7 @@ SAMPLE = {
     "beefirst/__main__.py": "from beefirst import page",
     "beefirst/page.py": "def make():\n    '''Make it.'''\n    return 'page.html'\n",
     "beefirst/page.html": "<p>",
-    "beefirst/evaluation/experiments/loads.py": "@experiment\ndef holds():\n    return 1\n",
+    "beefirst/evaluation/experiments/loads.py": "@experiment(judge)\ndef holds():\n    return 1\n",
     "tests/evaluation/experiments/test_loads.py": (
         "from beefirst.evaluation.experiments import loads\nfrom tests.support import clients\nloads.holds()"
     ),
@@ -179,7 +179,11 @@ BROKEN: dict[str, list[tuple[str, str, str]]] = {
     "experiments": [
         (NOTEBOOK, notebook("loads.other()"), "no notebook calls loads.holds"),
         (f"{EXPERIMENT_TESTS}/test_loads.py", "", f"no test in {EXPERIMENT_TESTS} calls loads.holds"),
-        ("beefirst/evaluation/experiments/more.py", "@experiment\ndef holds(): ...", "no notebook calls more.holds"),
+        (
+            "beefirst/evaluation/experiments/more.py",
+            "@experiment(judge)\ndef holds(): ...",
+            "no notebook calls more.holds",
+        ),
     ],
 }
 

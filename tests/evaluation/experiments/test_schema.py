@@ -145,9 +145,9 @@ def test_a_table_that_differs_fails_the_checks_that_it_breaks_and_no_other(
 def test_the_comparison_sees_every_way_in_which_a_table_can_differ(
     connection: Connection[Any], change: str, column: str
 ) -> None:
-    before = schema.compare_with_specification(connection).set_index("column")["result"]
+    before = schema.columns_are_as_specified(connection).rows.set_index("column")["result"]
     with changed(connection, change):
-        after = schema.compare_with_specification(connection).set_index("column")["result"]
+        after = schema.columns_are_as_specified(connection).rows.set_index("column")["result"]
 
     assert (before == "as specified").all()
     assert after[after == "DIFFERS"].index.tolist() == [column]

@@ -1,0 +1,39 @@
+"""Where each check comes from and what makes it hold: from the specification's sentence to a place in the code."""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+FILE = Path(__file__).with_name("traceability.toml")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a check goes back to.
+
+    Attributes:
+        source: where the sentence stands.
+        quote: the sentence, in the specification's own words.
+        enforced_by: the places that make it hold, each a file and a name in it.
+    """
+
+    source: str
+    quote: str
+    enforced_by: tuple[tuple[str, str], ...]
+
+
+@cache
+def origins() -> dict[str, Origin]:
+    """Return the origin of each check, by its id."""
+    promises = tomllib.loads(FILE.read_text(encoding="utf-8"))["promise"]
+    return {
+        key: Origin(promise["source"], promise["quote"], tuple(_split(place) for place in places))
+        for promise in promises
+        for key, places in promise["enforced_by"].items()
+    }
+
+
+def _split(place: str) -> tuple[str, str]:
+    file, _, name = place.partition(": ")
+    return file, name
