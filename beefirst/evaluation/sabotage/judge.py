@@ -1,24 +1,27 @@
 """Trying a defect: a copy of the project that has it, and what the check that claims the promise says of that copy."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from beefirst.errors import BeefirstError
+from beefirst.evaluation.records import Check
 from beefirst.evaluation.sabotage.catalogue import Defect
 from beefirst.evaluation.sabotage.outcomes import Control, Outcome, Result, judge_checks, judge_failure
 from beefirst.evaluation.sabotage.pytest_run import Case, run_tests
 from beefirst.evaluation.sabotage.trial import TooSlowError, Trial, Watch
 
 
-def try_defect(defect: Defect, watch: Watch = lambda: None) -> Outcome:
+def try_defect(defect: Defect, watch: Watch = lambda: None, beside: Collection[str] = ()) -> Outcome:
     """Make a copy that has a defect, and ask the check that claims the promise.
 
     Args:
         defect: which.
         watch: is called again and again meanwhile; what it raises ends the trial, and nothing is left of it.
+        beside: further checks of the same notebook to ask, by id; they decide nothing.
     """
     began = time.monotonic()
-    result, evidence = _ask(defect, watch)
+    asked = list(dict.fromkeys([defect.breaks, *beside]))
+    result, evidence, checks = _ask(defect, watch, asked)
     return Outcome(
         defect=defect.name,
         area=defect.area,
@@ -27,21 +30,24 @@ def try_defect(defect: Defect, watch: Watch = lambda: None) -> Outcome:
         result=result,
         evidence=evidence,
         seconds=round(time.monotonic() - began, 1),
+        checks={key: check.result for key, check in checks.items() if key in asked},
     )
 
 
-def _ask(defect: Defect, watch: Watch) -> tuple[Result, str]:
+def _ask(defect: Defect, watch: Watch, asked: Collection[str]) -> tuple[Result, str, Mapping[str, Check]]:
     with Trial(watch) as trial:
         try:
             if defect.sql:
                 with trial.changed_service(defect.sql) as service:
-                    return judge_checks(defect, trial.make_checks(defect.caught_by, [defect.breaks], **service))
+                    checks = trial.make_checks(defect.caught_by, asked, **service)
+                    return *judge_checks(defect, checks), checks
             trial.copy.replace(defect.file, defect.old, defect.new)
             if defect.is_caught_by_a_test:
-                return judge_cases(defect, run_tests(trial, [defect.caught_by]))
-            return judge_checks(defect, trial.make_checks(defect.caught_by, [defect.breaks]))
+                return *judge_cases(defect, run_tests(trial, [defect.caught_by])), {}
+            checks = trial.make_checks(defect.caught_by, asked)
+            return *judge_checks(defect, checks), checks
         except (TooSlowError, BeefirstError) as error:  # the latter of a service that does not even start
-            return "CRASHED", str(error)
+            return "CRASHED", str(error), {}
 
 
 def judge_cases(defect: Defect, cases: Collection[Case]) -> tuple[Result, str]:
@@ -74,7 +80,11 @@ def control_checks(notebook: str, checks: Collection[str], watch: Watch = lambda
         except TooSlowError as error:
             failures = {notebook: str(error)}
     return Control(
-        caught_by=notebook, checks=len(checks), failures=failures, seconds=round(time.monotonic() - began, 1)
+        caught_by=notebook,
+        checks=len(checks),
+        asked=list(checks),
+        failures=failures,
+        seconds=round(time.monotonic() - began, 1),
     )
 
 
@@ -89,4 +99,10 @@ def control_tests(file: str, tests: Collection[str], watch: Watch = lambda: None
                 failures[file] = "pytest stopped"
         except TooSlowError as error:
             failures = {file: str(error)}
-    return Control(caught_by=file, checks=len(tests), failures=failures, seconds=round(time.monotonic() - began, 1))
+    return Control(
+        caught_by=file,
+        checks=len(tests),
+        asked=list(tests),
+        failures=failures,
+        seconds=round(time.monotonic() - began, 1),
+    )

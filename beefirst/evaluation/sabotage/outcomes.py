@@ -30,6 +30,7 @@ class Outcome(BaseModel):
         result: CAUGHT, or why it is no catch.
         evidence: of the check, in its own words.
         seconds: from the making of the copy to the verdict.
+        checks: the result of each check that was asked, by id; of a defect that a test must notice, none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,6 +42,7 @@ class Outcome(BaseModel):
     result: Result
     evidence: str
     seconds: float
+    checks: dict[str, str] = {}
 
     @property
     def is_caught(self) -> bool:
@@ -54,6 +56,7 @@ class Control(BaseModel):
     Attributes:
         caught_by: the notebook, or the file of the tests.
         checks: how many of its checks or tests were asked.
+        asked: their ids.
         failures: what it said against the copy, by check or test.
     """
 
@@ -61,6 +64,7 @@ class Control(BaseModel):
 
     caught_by: str
     checks: int
+    asked: list[str] = []
     failures: dict[str, str]
     seconds: float
 

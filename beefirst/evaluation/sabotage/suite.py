@@ -25,7 +25,11 @@ class StoppedError(Exception):
 
 
 def try_defects(
-    defects: Sequence[Defect], progress: Callable[[Outcome | Control], object] = lambda _: None, workers: int = 0
+    defects: Sequence[Defect],
+    progress: Callable[[Outcome | Control], object] = lambda _: None,
+    workers: int = 0,
+    *,
+    side_by_side: bool = False,
 ) -> tuple[list[Outcome], list[Control]]:
     """Try defects beside each other, the controls first, and return what became of each, in their order.
 
@@ -35,9 +39,16 @@ def try_defects(
         defects: each in a copy of its own.
         progress: is called in this thread with each result as it comes.
         workers: how many are tried at once; one for each core where left out.
+        side_by_side: whether each is also put to what the others' notebook checks claim, as far as they share one.
     """
+    beside: dict[str, list[str]] = {}
+    for defect in defects if side_by_side else ():
+        beside.setdefault(defect.caught_by, []).append(defect.breaks)
     server_url()  # before the workers would each start one
-    jobs: list[Job[Outcome | Control]] = [*controls_of(defects), *(partial(try_defect, defect) for defect in defects)]
+    jobs: list[Job[Outcome | Control]] = [
+        *controls_of(defects),
+        *(partial(try_defect, defect, beside=beside.get(defect.caught_by, ())) for defect in defects),
+    ]
     results = run_beside_each_other(jobs, progress, workers)
     return (
         [result for result in results if isinstance(result, Outcome)],
