@@ -40,7 +40,8 @@ def _ask(defect: Defect, watch: Watch) -> tuple[Result, str]:
             if defect.is_caught_by_a_test:
                 return judge_cases(defect, run_tests(trial, [defect.caught_by]))
             return judge_checks(defect, trial.make_checks(defect.caught_by, [defect.breaks]))
-        except (TooSlowError, BeefirstError) as error:  # the latter of a service that does not even start
+        except (TooSlowError, BeefirstError, ValueError) as error:
+            # A service that does not even start, or a defect that is out of date.
             return "CRASHED", str(error)
 
 

@@ -24,6 +24,9 @@ END_SECONDS = 30
 
 POLL_SECONDS = 0.1
 
+ALONE = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:schemathesis")
+"""Without the plugins that one test by itself does not need: the last takes half of its time to be imported."""
+
 ASSERTION = re.compile(r"AssertionError|assert |Failed: |ExceptionGroup")
 """How the message begins of a failure that a test has found: whatever else ends a test has crashed it."""
 
@@ -57,7 +60,7 @@ def run_tests(trial: Trial, tests: Collection[str]) -> list[Case]:
     """
     junit = trial.folder / "junit.xml"
     junit.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={junit}", *tests]
+    command = [sys.executable, "-m", "pytest", "-q", *ALONE, f"--junit-xml={junit}", *tests]
     _run(command, trial, trial.watch(TEST_SECONDS))
     return read_cases(junit) if junit.exists() else []
 
