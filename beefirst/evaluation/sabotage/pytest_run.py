@@ -30,6 +30,9 @@ ALONE = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:schemathesis")
 ASSERTION = re.compile(r"AssertionError|assert |Failed: |ExceptionGroup")
 """How the message begins of a failure that a test has found: whatever else ends a test has crashed it."""
 
+BARE = "AssertionError"
+"""All that is said of an `assert` in a module that pytest does not rewrite, or of values that it does not show."""
+
 Said = Literal["passed", "failed", "crashed", "skipped"]
 
 
@@ -107,8 +110,13 @@ def _read_case(case: Element) -> Case:
     for kind in ("failure", "error", "skipped"):
         if (found := case.find(kind)) is not None:
             message = found.get("message", "")
-            return Case(test, _said(kind, message), message)
+            return Case(test, _said(kind, message), message if message != BARE else f"{BARE}: {_failing_line(found)}")
     return Case(test, "passed", "")
+
+
+def _failing_line(found: Element) -> str:
+    """Return the last line of the source that pytest points to."""
+    return ([line[1:].strip() for line in (found.text or "").splitlines() if line.startswith(">")] or [""])[-1]
 
 
 def _said(kind: str, message: str) -> Said:
