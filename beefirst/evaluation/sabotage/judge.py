@@ -46,7 +46,8 @@ def _ask(defect: Defect, watch: Watch, asked: Collection[str]) -> tuple[Result, 
                 return *judge_cases(defect, run_tests(trial, [defect.caught_by])), {}
             checks = trial.make_checks(defect.caught_by, asked)
             return *judge_checks(defect, checks), checks
-        except (TooSlowError, BeefirstError) as error:  # the latter of a service that does not even start
+        except (TooSlowError, BeefirstError, ValueError) as error:
+            # A service that does not even start, or a defect that is out of date.
             return "CRASHED", str(error), {}
 
 

@@ -24,8 +24,14 @@ END_SECONDS = 30
 
 POLL_SECONDS = 0.1
 
+ALONE = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:schemathesis")
+"""Without the plugins that one test by itself does not need: the last takes half of its time to be imported."""
+
 ASSERTION = re.compile(r"AssertionError|assert |Failed: |ExceptionGroup")
 """How the message begins of a failure that a test has found: whatever else ends a test has crashed it."""
+
+BARE = "AssertionError"
+"""All that is said of an `assert` in a module that pytest does not rewrite, or of values that it does not show."""
 
 Said = Literal["passed", "failed", "crashed", "skipped"]
 
@@ -57,7 +63,7 @@ def run_tests(trial: Trial, tests: Collection[str]) -> list[Case]:
     """
     junit = trial.folder / "junit.xml"
     junit.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={junit}", *tests]
+    command = [sys.executable, "-m", "pytest", "-q", *ALONE, f"--junit-xml={junit}", *tests]
     _run(command, trial, trial.watch(TEST_SECONDS))
     return read_cases(junit) if junit.exists() else []
 
@@ -104,8 +110,13 @@ def _read_case(case: Element) -> Case:
     for kind in ("failure", "error", "skipped"):
         if (found := case.find(kind)) is not None:
             message = found.get("message", "")
-            return Case(test, _said(kind, message), message)
+            return Case(test, _said(kind, message), message if message != BARE else f"{BARE}: {_failing_line(found)}")
     return Case(test, "passed", "")
+
+
+def _failing_line(found: Element) -> str:
+    """Return the last line of the source that pytest points to."""
+    return ([line[1:].strip() for line in (found.text or "").splitlines() if line.startswith(">")] or [""])[-1]
 
 
 def _said(kind: str, message: str) -> Said:

@@ -47,12 +47,13 @@ def read_cells(notebook: NotebookNode) -> list[Cell]:
 
 
 def _read_cell(node: NotebookNode) -> Cell:
-    tree = ast.parse(node.source)
-    names = [part for part in ast.walk(tree) if isinstance(part, ast.Name)]
-    imported = [part.asname or part.name for part in ast.walk(tree) if isinstance(part, ast.alias)]
-    defines = frozenset(imported) | {name.id for name in names if isinstance(name.ctx, ast.Store)}
-    uses = frozenset(name.id for name in names if isinstance(name.ctx, ast.Load)) - defines
-    return Cell(node, frozenset(_checks_made(tree)), defines, uses)
+    tree, defines, uses = ast.parse(node.source), set[str](), set[str]()
+    for statement in tree.body:
+        names = [part for part in ast.walk(statement) if isinstance(part, ast.Name)]
+        imported = [part.asname or part.name for part in ast.walk(statement) if isinstance(part, ast.alias)]
+        uses |= {name.id for name in names if isinstance(name.ctx, ast.Load)} - defines
+        defines |= {*imported, *(name.id for name in names if isinstance(name.ctx, ast.Store))}
+    return Cell(node, frozenset(_checks_made(tree)), frozenset(defines), frozenset(uses))
 
 
 def _checks_made(tree: ast.Module) -> Iterator[str]:

@@ -56,12 +56,14 @@ class Trial(Owned):
 
     def environment(self, **settings: str) -> dict[str, str]:
         """Return what lets a process run the copy, on the server of this process's experiments, and keep no trace."""
+        inherited = {name: text for name, text in clean_environment().items() if not name.startswith("PYTEST_")}
         return {
-            **clean_environment(),
+            **inherited,
             "DATABASE_URL": server_url(),
             "PYTHONPATH": str(self.folder),
             "TMPDIR": str(self._temporary),
             "BEEFIRST_DATA": str(self.folder / "data"),
+            "BEEFIRST_ARTIFACTS": str(self.folder / "artifacts"),
             **settings,
         }
 

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from beefirst.evaluation.sabotage.catalogue import Defect, read_catalogue
+from beefirst.evaluation.sabotage.catalogue import AREAS, Defect, read_catalogue
 from beefirst.evaluation.sabotage.matrix import LAST, Matrix, make_matrix, save_matrix
 from beefirst.evaluation.sabotage.outcomes import UNHARMED, Control, Outcome
 from beefirst.evaluation.sabotage.suite import try_defects
@@ -27,9 +27,10 @@ def main(words: Sequence[str] | None = None) -> int:
     interrupt_once()
     arguments = _parser().parse_args(words)
     catalogue = read_catalogue()
-    defects = _choose(catalogue, arguments.only, arguments.part)
-    if not defects:
-        print("No defect has such a name or area.", file=sys.stderr)
+    try:
+        defects = _choose(catalogue, arguments.only, arguments.part)
+    except ValueError as error:
+        print(error, file=sys.stderr)
         return 1
     print(f"{'result':13} {'s':>6}  {'defect':52} {'promise':9} caught by\n")
     began = time.monotonic()
@@ -56,11 +57,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _choose(catalogue: Sequence[Defect], only: Sequence[str], part: str) -> list[Defect]:
     named = [defect for defect in catalogue if not only or any(_is_meant(defect, words) for words in only)]
+    if not named:
+        raise ValueError("No defect has such a name or area.")
     return choose_part(named, part)
 
 
 def _is_meant(defect: Defect, words: str) -> bool:
-    return words == defect.area or words.lower() in defect.name.lower()
+    if f"{words}.toml" in AREAS:
+        return words == defect.area
+    return words.lower() in defect.name.lower()
 
 
 def _print(result: Outcome | Control) -> None:

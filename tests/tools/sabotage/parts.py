@@ -30,9 +30,9 @@ def choose_part(defects: Sequence[Defect], part: str) -> list[Defect]:
     if part == "auto":
         number, parts = automatic_part(defects, _commit(), _seconds_of_last())
     else:
-        number, parts = (int(word) for word in part.split("/"))
+        number, parts = (int(word) if word.isdecimal() else 0 for word in part.partition("/")[::2])
     if not 1 <= number <= parts:
-        raise ValueError(f"There is no part {part}")
+        raise ValueError(f"There is no part {part}: name one as 2/5, or auto.")
     return list(defects[number - 1 :: parts])
 
 
