@@ -153,10 +153,18 @@ class _Reaper:
                 self._process.stdin.write(json.dumps([str(word) for word in words]).encode() + b"\n")
 
 
-@cache
+_FIRST = threading.Lock()
+
+
 def _reaper() -> _Reaper:
-    with uninterrupted():
-        return _Reaper()
+    """Return the reaper of this process: two threads must not begin with one each, of which one would go again."""
+    with uninterrupted(), _FIRST:
+        return _only_reaper()
+
+
+@cache
+def _only_reaper() -> _Reaper:
+    return _Reaper()
 
 
 def _dismiss(process: subprocess.Popen[bytes], folder: Path) -> None:

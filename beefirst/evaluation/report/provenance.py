@@ -27,7 +27,7 @@ def gather_provenance(database_url: str) -> list[tuple[str, str]]:
         row = connection.execute("SHOW server_version").fetchone() or ("unknown",)
     return [
         ("date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
-        ("commit", _commit()),
+        ("commit", find_commit()),
         ("machine", f"{_processor()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB memory"),
         ("system", platform.platform(terse=True)),
         ("Python", platform.python_version()),
@@ -36,7 +36,8 @@ def gather_provenance(database_url: str) -> list[tuple[str, str]]:
     ]
 
 
-def _commit() -> str:
+def find_commit() -> str:
+    """Return the commit of this checkout and its date in words, or why it is not known."""
     try:
         if Path(_git("rev-parse", "--show-toplevel")) != CHECKOUT:
             return NO_CHECKOUT
