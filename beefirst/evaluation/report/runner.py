@@ -171,15 +171,8 @@ class _Execution:
         except BaseException as error:
             self._result.set_exception(error)
         finally:
-            self._end_what_is_left()
+            self._loop.run_until_complete(_end_what_is_left())
             self._loop.close()
-
-    def _end_what_is_left(self) -> None:
-        """Let the tasks end that nbclient leaves behind where it was interrupted: Python complains of them."""
-        left = asyncio.all_tasks(self._loop)
-        for task in left:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
 
     async def _execute(self) -> None:
         manager = self._client.create_kernel_manager()
@@ -201,3 +194,11 @@ class _Execution:
 
     def _count(self, **_: object) -> None:
         self._done += 1
+
+
+async def _end_what_is_left() -> None:
+    """End the tasks that nbclient leaves where it was interrupted: Python complains of what is pending at the end."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
