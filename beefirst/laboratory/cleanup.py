@@ -153,12 +153,11 @@ class _Reaper:
                 self._process.stdin.write(json.dumps([str(word) for word in words]).encode() + b"\n")
 
 
-_FIRST = threading.Lock()
+_first_use = threading.RLock()  # what a finalizer releases may come in the midst of it
 
 
 def _reaper() -> _Reaper:
-    """Return the reaper of this process: two threads must not begin with one each, of which one would go again."""
-    with uninterrupted(), _FIRST:
+    with uninterrupted(), _first_use:  # of two that threads make at once, one would go, and take its folder along
         return _only_reaper()
 
 

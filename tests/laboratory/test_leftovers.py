@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -190,3 +192,26 @@ def test_a_kernel_on_a_server_of_its_own_leaves_no_server_when_killed(killed_bes
 
 def test_an_api_that_heeds_no_signal_ends_too(killed_beside_a_stopped_api: Kernel) -> None:
     wait_until(lambda: killed_beside_a_stopped_api.leftovers() == NOTHING, 40)
+
+
+FIRST_FOLDERS = """
+from pathlib import Path
+from threading import Barrier, Thread
+from beefirst.laboratory.cleanup import new_folder
+together, folders = Barrier(8), []
+def make():
+    together.wait()
+    folders.append(new_folder("first-"))
+threads = [Thread(target=make) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len({Path(folder.name).parent for folder in folders}), sum(Path(folder.name).exists() for folder in folders))
+"""
+
+
+def test_what_threads_make_first_at_once_lies_in_one_folder_and_stays() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_FOLDERS], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.stdout, done.stderr) == ("1 8\n", "")

@@ -171,6 +171,7 @@ class _Execution:
         except BaseException as error:
             self._result.set_exception(error)
         finally:
+            self._loop.run_until_complete(_end_what_is_left())
             self._loop.close()
 
     async def _execute(self) -> None:
@@ -193,3 +194,11 @@ class _Execution:
 
     def _count(self, **_: object) -> None:
         self._done += 1
+
+
+async def _end_what_is_left() -> None:
+    """End the tasks that nbclient leaves where it was interrupted: Python complains of what is pending at the end."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
