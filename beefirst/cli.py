@@ -80,6 +80,10 @@ def _parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="run every notebook and write a report of what they found")
     report.add_argument("--output", type=Path, default=Path("report"), metavar="DIR", help="where to (default: report)")
+    report.add_argument(
+        "--compose", action="store_true", help="run them in the container, on a compose project that is gone afterwards"
+    )
+    report.add_argument("--host-view", default="", help=argparse.SUPPRESS)  # what `--compose` tells the container
     report.set_defaults(command=_report)
     return parser
 
@@ -137,8 +141,14 @@ def _notebooks(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
+    from beefirst.evaluation.report.compose import TAKE_DOWN_SECONDS, write_compose_report
+    from beefirst.evaluation.report.host_view import HostView
     from beefirst.evaluation.report.write import write_report
     from beefirst.machine.processes import interrupt_once
 
+    if options.compose:
+        interrupt_once(TAKE_DOWN_SECONDS)
+        write_compose_report(options.output)
+        return
     interrupt_once()
-    write_report(options.output)
+    write_report(options.output, host=HostView.model_validate_json(options.host_view) if options.host_view else None)

@@ -39,16 +39,16 @@ def test_other_ports_are_taken_from_the_environment_and_down_keeps_the_data_unle
     stack: ComposeStack,
 ) -> None:
     other = ComposeStack(ports=(15432, 18000, 18888))
-    other.take_images(stack, "-")
+    other.take_images(stack.name)
     try:
-        with other.in_foreground("DB_PORT=15432 API_PORT=18000 NOTEBOOK_PORT=18888 docker compose up"):
+        with other.by_hand("DB_PORT=15432 API_PORT=18000 NOTEBOOK_PORT=18888 docker compose up"):
             wait_until(lambda: answers("http://localhost:18888/api"), HANGS_SECONDS)
             assert answers("http://localhost:18000/health/ready")
         other.shell("docker compose down")
         kept = other.volumes()
         other.shell("docker compose down -v")
 
-        assert kept == [f"{other.project}_database", f"{other.project}_notebooks"]
+        assert kept == [f"{other.name}_database", f"{other.name}_notebooks"]
         assert other.volumes() == []
     finally:
         other.remove()
@@ -135,7 +135,7 @@ def test_the_compose_of_debian_brings_the_same_file_up(stack: ComposeStack) -> N
     if not shutil.which(OLD_COMPOSE):
         pytest.skip(f"{OLD_COMPOSE} is not installed")
     old = ComposeStack((OLD_COMPOSE,))
-    old.take_images(stack, "_")
+    old.take_images(stack.name, "_")
     try:
         old.up()
         wait_until(old.serves_notebooks, HANGS_SECONDS)

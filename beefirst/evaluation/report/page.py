@@ -1,7 +1,7 @@
 """The report's page: what every notebook found, with its essay, plots and tables, in one HTML file."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class Section:
         return str(self.run.executed.cells[0].source).splitlines()[0].lstrip("# ")
 
 
-def render(sections: Sequence[Section], provenance: Sequence[tuple[str, str]]) -> str:
+def render(sections: Sequence[Section], provenance: Mapping[str, str]) -> str:
     """Return the page.
 
     Args:

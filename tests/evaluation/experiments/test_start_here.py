@@ -210,7 +210,7 @@ def test_where_the_others_have_run_their_records_are_counted_and_one_that_is_mis
     folder = write_notebooks(tmp_path, **{"01_good": all_in_one("01_good"), "02_gone": never})
     run_notebook(folder / "01_good.ipynb")
 
-    (check,) = run_notebook(folder / f"{FIRST}.ipynb", others_have_run=True).record.checks
+    (check,) = run_notebook(folder / f"{FIRST}.ipynb", others=["01_good", "02_gone"]).record.checks
 
     assert check.result == "FAIL"
     assert check.evidence.startswith("1 of 2 hold, in ")
