@@ -4,6 +4,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -12,13 +13,17 @@ import pytest
 
 from beefirst.evaluation.experiments import schema
 from beefirst.evaluation.promises import START_BUDGET_SECONDS
-from beefirst.laboratory import catalog
+from beefirst.laboratory import catalog, compose_start
 from beefirst.machine.folders import CHECKOUT
 from beefirst.machine.processes import answers
 from beefirst.machine.waiting import wait_until
 from tests.support.compose_stack import HANGS_SECONDS, OLD_COMPOSE, ComposeStack, needs_engine
 
 pytestmark = needs_engine
+
+WRITTEN_AT_CREATION = str(compose_start.WRITTEN_AT_CREATION)
+MOMENT_SECONDS = 10
+"""How far apart things may be, on a busy machine, that come right after one another."""
 
 
 def test_one_command_brings_up_three_ports(stack: ComposeStack) -> None:
@@ -33,6 +38,22 @@ def test_one_command_brings_up_three_ports(stack: ComposeStack) -> None:
 def test_the_api_is_ready_within_the_budget_from_the_command_on(stack: ComposeStack) -> None:
     print(f"from `docker compose up` to API ready, with built images and empty volumes: {stack.seconds_to_ready:.1f} s")
     assert stack.seconds_to_ready < START_BUDGET_SECONDS
+
+
+def test_the_containers_of_one_command_are_created_within_a_moment_which_a_file_of_theirs_tells(
+    stack: ComposeStack,
+) -> None:
+    other, services = ComposeStack(), ("db", "api", "notebook")
+    other.take_images(stack.name)
+    try:
+        other.up()
+        created = [datetime.fromisoformat(other.container(name)["Created"]).timestamp() for name in services]
+        looks = [other.run("exec", "-T", name, "stat", "-c", "%Y", WRITTEN_AT_CREATION) for name in services]
+    finally:
+        other.remove()
+
+    moments = [*created, *(float(look.stdout) for look in looks)]
+    assert max(moments) - min(moments) < MOMENT_SECONDS
 
 
 def test_other_ports_are_taken_from_the_environment_and_down_keeps_the_data_unless_told_otherwise(
