@@ -78,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     notebooks.add_argument("--reset", action="store_true", help="put the notebooks back as they were shipped, and end")
     notebooks.set_defaults(command=_notebooks)
 
+    _add_report(commands)
+    return parser
+
+
+def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     report = commands.add_parser("report", help="run every notebook and write a report of what they found")
     report.add_argument("--output", type=Path, default=Path("report"), metavar="DIR", help="where to (default: report)")
     report.add_argument(
@@ -85,7 +90,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--host-view", default="", help=argparse.SUPPRESS)  # what `--compose` tells the container
     report.set_defaults(command=_report)
-    return parser
 
 
 # Each command imports what it needs: the API must not wait for JupyterLab's packages, nor have them.

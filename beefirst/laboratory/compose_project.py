@@ -36,7 +36,7 @@ BUILT = ("api", "notebook")
 LAST_LINES = 3
 """How much of what a command said tells why it failed."""
 
-LOOKS, LOOK_SECONDS = 20, 0.5
+ROUNDS, ROUND_SECONDS = 20, 0.5
 """How often, and how far apart, it is seen to that nothing is left: an engine finishes what a client left half-way."""
 
 LABEL = "label=com.docker.compose.project="
@@ -178,8 +178,8 @@ class ComposeProject:
         """Return its containers, networks and volumes, and the names of its images, that are there."""
         ours = ("--quiet", "--filter", f"{LABEL}{self.name}")
         images = ("image", "ls", "--format", "{{.Repository}}", "--filter", f"reference={self.name}*")
-        looks = (("ps", "--all", *ours), ("network", "ls", *ours), ("volume", "ls", *ours), images)
-        return [thing for look in looks for thing in docker(*look).split()]
+        questions = (("ps", "--all", *ours), ("network", "ls", *ours), ("volume", "ls", *ours), images)
+        return [thing for question in questions for thing in docker(*question).split()]
 
     def remove(self) -> None:
         """Take away its containers, networks, volumes and the names of its images, also what is still being made.
@@ -188,7 +188,7 @@ class ComposeProject:
             ProcessError: some of it is left.
         """
         gone, said = 0, ""
-        for _ in range(LOOKS):
+        for _ in range(ROUNDS):
             if self.leftovers():
                 gone = 0
                 said = self.call("down", "--volumes", "--rmi", "local", "--remove-orphans", "--timeout", "1").stderr
@@ -196,7 +196,7 @@ class ComposeProject:
                 return
             else:
                 gone += 1
-            time.sleep(LOOK_SECONDS)
+            time.sleep(ROUND_SECONDS)
         raise ProcessError(
             f"Not all of the compose project {self.name} could be taken away ({last_lines(said)}): "
             f"docker compose --project-name {self.name} down --volumes"

@@ -48,11 +48,11 @@ def test_the_containers_of_one_command_are_created_within_a_moment_which_a_file_
     try:
         other.up()
         created = [datetime.fromisoformat(other.container(name)["Created"]).timestamp() for name in services]
-        looks = [other.run("exec", "-T", name, "stat", "-c", "%Y", WRITTEN_AT_CREATION) for name in services]
+        told = [other.run("exec", "-T", name, "stat", "-c", "%Y", WRITTEN_AT_CREATION) for name in services]
     finally:
         other.remove()
 
-    moments = [*created, *(float(look.stdout) for look in looks)]
+    moments = [*created, *(float(each.stdout) for each in told)]
     assert max(moments) - min(moments) < MOMENT_SECONDS
 
 

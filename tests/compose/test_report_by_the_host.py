@@ -89,13 +89,13 @@ class Made(NamedTuple):
 def left_of(process: subprocess.Popen[str]) -> list[str]:
     """Return what a command has left in the engine, and of processes."""
     name = f"{PREFIX}{process.pid}-"
-    looks = [
+    questions = [
         ("ps", "--all", "--format", "{{.Names}}"),
         ("network", "ls", "--format", "{{.Name}}"),
         ("volume", "ls", "--format", "{{.Name}}"),
         ("image", "ls", "--format", "{{.Repository}}"),
     ]
-    things = [thing for look in looks for thing in docker(*look).split()]
+    things = [thing for question in questions for thing in docker(*question).split()]
     return [*(thing for thing in things if thing.startswith(name)), *_processes(name)]
 
 

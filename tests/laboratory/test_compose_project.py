@@ -73,7 +73,7 @@ def test_a_command_that_ends_before_the_api_is_ready_is_told_with_its_last_words
 def test_what_cannot_be_taken_away_is_told_with_the_command_that_does(
     docker: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(compose_project, "LOOKS", 2)
+    monkeypatch.setattr(compose_project, "ROUNDS", 2)
     docker.write_text("#!/bin/sh\ncase $1 in ps) echo left;; compose) echo the engine is busy >&2; exit 1;; esac\n")
     project = ComposeProject("sample", folder=tmp_path)
 
