@@ -219,6 +219,18 @@ def test_where_the_others_have_run_their_records_are_counted_and_one_that_is_mis
 
 
 @pytest.mark.usefixtures("records")
+def test_what_the_run_has_run_is_counted_wherever_it_lies(tmp_path: Path) -> None:
+    for name in ("01_good", "02_good", "03_elsewhere"):
+        (tmp_path / name).mkdir()
+        run_notebook(write_notebook(tmp_path / name, all_in_one(name), name=name))
+    folder = write_notebooks(tmp_path, **{"01_good": "raise SystemExit('this is not to be run')"})
+
+    run = run_notebook(folder / f"{FIRST}.ipynb", others=["01_good", "02_good", "03_elsewhere"])
+
+    assert run.record.checks[0].evidence.startswith("3 of 3 hold, in ")
+
+
+@pytest.mark.usefixtures("records")
 def test_an_interrupt_ends_the_run_of_all_and_the_table_says_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
