@@ -117,13 +117,14 @@ def compare(summary: str, rows: Sequence[tuple[object, ...]], columns: Sequence[
     return Evidence(bool(_agree(frame).all()), summary, frame)
 
 
-def not_shown_here(command: str) -> Evidence:
+def not_shown_here(command: str, reason: str = "") -> Evidence:
     """Return what stands for a check that this way of running cannot make.
 
     Args:
         command: what shows it.
+        reason: why it cannot, where that is not plain.
     """
-    return Evidence(holds=False, claim=f"run: {command}", command=command)
+    return Evidence(holds=False, claim="; ".join(filter(None, (reason, f"run: {command}"))), command=command)
 
 
 @dataclass(frozen=True)

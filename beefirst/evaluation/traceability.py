@@ -1,11 +1,14 @@
-"""Where each check comes from and what makes it hold: from the specification's sentence to a place in the code."""
+"""Where each check comes from, what makes it hold, and what it was seen to catch."""
 
+import json
 import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 FILE = Path(__file__).with_name("traceability.toml")
+LAST_MATRIX = Path(__file__).with_name("sabotage") / "last_matrix.json"
+"""What became of each defect in the last run of the whole sabotage suite, as that keeps it."""
 
 
 @dataclass(frozen=True)
@@ -37,3 +40,13 @@ def origins() -> dict[str, Origin]:
 def _split(place: str) -> tuple[str, str]:
     file, _, name = place.partition(": ")
     return file, name
+
+
+@cache
+def caught_defects() -> dict[str, list[str]]:
+    """Return the defects that each check was seen to catch in the last run of the whole sabotage suite, by its id."""
+    caught: dict[str, list[str]] = {}
+    for outcome in json.loads(LAST_MATRIX.read_text(encoding="utf-8"))["outcomes"] if LAST_MATRIX.exists() else ():
+        if outcome["result"] == "CAUGHT":
+            caught.setdefault(outcome["promise"], []).append(outcome["defect"])
+    return caught

@@ -19,7 +19,7 @@ from beefirst.evaluation.verdict import Verdict
 
 PROMISED = {"sample": {"A.1": "The id is random", "A.2": "It has an id", "A.3": "It is never made"}}
 RANDOM = {"id": "8c8f5b4e-9f0f-4b6c-8f3e-0c2f5f9a7d11"}
-PAGE = "<td id='{key}' data-result='{result}'>"
+PAGE = "<article data-check='{key}' data-result='{result}'>"
 
 
 @pytest.fixture(autouse=True)

@@ -120,4 +120,4 @@ def _results_in_page(folder: Path) -> dict[str, str]:
         page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
     except (OSError, UnicodeDecodeError):
         raise ConfigurationError(f"{path} is missing or damaged: name the folder of a report.") from None
-    return {str(place["id"]): str(place["data-result"]) for place in page.select("[data-result]")}
+    return {str(place["data-check"]): str(place["data-result"]) for place in page.select("[data-check]")}

@@ -5,7 +5,7 @@ import atexit
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,8 @@ def run_notebook(
     progress: Progress | None = None,
     records: Path | None = None,
     *,
-    others_have_run: bool = False,
+    others: Sequence[str] = (),
+    seconds_from_command: float = 0,
 ) -> NotebookRun:
     """Run a notebook from its own folder, as nbmake does; the file stays as it is.
 
@@ -71,12 +72,13 @@ def run_notebook(
         environment: of the kernel; this process's where left out.
         progress: called in this thread with the number of code cells that are done, and of all.
         records: where its record goes, and where it finds those of others; those of this process where left out.
-        others_have_run: whether the same run has run all other notebooks already.
+        others: the names of those that the same run has run already.
+        seconds_from_command: see `RunContext`.
     """
     records = records or RunContext.current().records_folder
     notebook, started = nbformat.read(path, as_version=4), time.monotonic()
     with TemporaryDirectory(prefix="beefirst-run-") as folder:
-        told = kernel_arguments(records, Path(folder), others_have_run=others_have_run)
+        told = kernel_arguments(records, Path(folder), others, seconds_from_command)
         execution = _Execution(
             notebook, path.parent, os.environ if environment is None else environment, told, Path(folder, "kernel.log")
         )
