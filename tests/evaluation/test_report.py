@@ -16,7 +16,7 @@ from bs4 import BeautifulSoup
 
 from beefirst.errors import ConfigurationError, NotebooksFailedError
 from beefirst.evaluation.records import NOT_FINISHED, make_record, save_record
-from beefirst.evaluation.report import pdf, write
+from beefirst.evaluation.report import compose, pdf, write
 from beefirst.laboratory.environment import clean_environment
 from beefirst.machine.folders import CHECKOUT
 from beefirst.machine.waiting import wait_until
@@ -308,6 +308,22 @@ def test_a_folder_that_may_not_be_entered_is_answered_with_one_line(tmp_path: Pa
             write.write_report(tmp_path / "closed" / "report")
     finally:
         os.seteuid(user)
+
+
+def test_a_folder_that_cannot_be_written_is_answered_before_docker_is_asked_for_anything(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file in the place of the folder")
+    (tmp_path / "foreign" / "notebooks").mkdir(parents=True)
+    (tmp_path / "foreign" / "notebooks" / "mine.ipynb").touch()
+
+    for folder, reason in (
+        ("taken", "taken \\(File exists\\)"),
+        ("taken/report", "taken.* \\("),
+        ("foreign", "foreign/notebooks is no report's"),
+    ):
+        with pytest.raises(ConfigurationError, match=f"{reason}.*name another folder with --output"):
+            compose.write_compose_report(tmp_path / folder)
+
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["foreign", "mine.ipynb", "notebooks", "taken"]
 
 
 def test_a_report_that_may_not_be_replaced_stays_whole(tmp_path: Path, notebooks: Path) -> None:
