@@ -1,6 +1,11 @@
 """Assertions on what an experiment showed."""
 
+from collections.abc import Callable
+from typing import Any
+
 from beefirst.evaluation.evidence import Evidence
+from beefirst.evaluation.observations import to_data
+from beefirst.evaluation.procedure import judge_data
 
 
 def fails(evidence: Evidence, *words: str) -> None:
@@ -9,3 +14,8 @@ def fails(evidence: Evidence, *words: str) -> None:
     assert "the experiment itself stopped" not in evidence.summary
     for word in words:
         assert word in evidence.summary
+
+
+def judged(experiment: Callable[..., Evidence], **observed: Any) -> Evidence:
+    """Return what the judge of an experiment makes of these observations, which nobody made."""
+    return judge_data(vars(experiment)["judge"], to_data(observed), vars(experiment)["method"])
