@@ -1,6 +1,10 @@
 """Assertions on what an experiment showed."""
 
+from collections.abc import Callable
+
 from beefirst.evaluation.evidence import Evidence
+from beefirst.evaluation.observations import from_data, to_data
+from beefirst.evaluation.procedure import judge_data
 
 
 def fails(evidence: Evidence, *words: str) -> None:
@@ -9,3 +13,11 @@ def fails(evidence: Evidence, *words: str) -> None:
     assert "the experiment itself stopped" not in evidence.summary
     for word in words:
         assert word in evidence.summary
+
+
+def judge_anew(experiment: Callable[..., Evidence], evidence: Evidence, **altered: object) -> Evidence:
+    """Return what the judge of an experiment makes of what was observed, but for what is altered of it."""
+    assert evidence.trace
+    assert evidence.trace.data
+    data = to_data({**from_data(evidence.trace.data), **altered})
+    return judge_data(vars(experiment)["judge"], data, evidence.trace.method)
