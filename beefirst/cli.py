@@ -78,10 +78,22 @@ def _parser() -> argparse.ArgumentParser:
     notebooks.add_argument("--reset", action="store_true", help="put the notebooks back as they were shipped, and end")
     notebooks.set_defaults(command=_notebooks)
 
+    _add_report(commands)
+    return parser
+
+
+def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     report = commands.add_parser("report", help="run every notebook and write a report of what they found")
     report.add_argument("--output", type=Path, default=Path("report"), metavar="DIR", help="where to (default: report)")
+    ways = report.add_mutually_exclusive_group()
+    ways.add_argument(
+        "--compose", action="store_true", help="run them in the container, on a compose project that is gone afterwards"
+    )
+    ways.add_argument(
+        "--rejudge", type=Path, metavar="DIR", help="run nothing: judge the report in DIR anew from its data, offline"
+    )
+    report.add_argument("--host-view", default="", help=argparse.SUPPRESS)  # what `--compose` tells the container
     report.set_defaults(command=_report)
-    return parser
 
 
 # Each command imports what it needs: the API must not wait for JupyterLab's packages, nor have them.
@@ -137,8 +149,23 @@ def _notebooks(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
+    if options.rejudge:
+        from beefirst.evaluation.report.rejudge import rejudge
+
+        rejudge(options.rejudge)
+    else:
+        _write_report(options)
+
+
+def _write_report(options: argparse.Namespace) -> None:
+    from beefirst.evaluation.report.compose import TAKE_DOWN_SECONDS, write_compose_report
+    from beefirst.evaluation.report.host_view import HostView
     from beefirst.evaluation.report.write import write_report
     from beefirst.machine.processes import interrupt_once
 
+    if options.compose:
+        interrupt_once(TAKE_DOWN_SECONDS)
+        write_compose_report(options.output)
+        return
     interrupt_once()
-    write_report(options.output)
+    write_report(options.output, host=HostView.model_validate_json(options.host_view) if options.host_view else None)

@@ -63,3 +63,7 @@ class OverloadedError(BeefirstError):
 
 class NotebooksFailedError(BeefirstError):
     """A notebook of a report failed; the report itself is complete."""
+
+
+class DisagreementError(BeefirstError):
+    """What a report records of a check is not what its data say."""

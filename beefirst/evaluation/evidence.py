@@ -50,7 +50,7 @@ class Evidence:
 
     Attributes:
         holds: whether all of it is as it should be.
-        summary: what was seen, in a few words; where it is not as it should be, with the lines that are not.
+        claim: what was seen, in a few words.
         rows: what was seen, line by line.
         picture: shows the same at a glance, in the place of the rows.
         command: where this way of running cannot make the check, the command that shows it.
@@ -58,15 +58,21 @@ class Evidence:
     """
 
     holds: bool
-    summary: str
+    claim: str
     rows: pd.DataFrame = field(default_factory=pd.DataFrame)
     picture: Picture | None = None
     command: str = ""
     trace: Trace | None = None
 
     def __post_init__(self) -> None:
-        if not self.holds and not self.command and not self.rows.empty:
-            object.__setattr__(self, "summary", f"not as promised ({self.summary}): {self._unexpected_lines()}")
+        object.__setattr__(self, "holds", bool(self.holds))  # one of which nobody can tell stops the experiment
+
+    @property
+    def summary(self) -> str:
+        """What was seen, in a few words; where it is not as it should be, with the lines that are not."""
+        if self.holds or self.command or self.rows.empty:
+            return self.claim
+        return f"not as promised ({self.claim}): {self._unexpected_lines()}"
 
     @property
     def result(self) -> Result:
@@ -111,13 +117,14 @@ def compare(summary: str, rows: Sequence[tuple[object, ...]], columns: Sequence[
     return Evidence(bool(_agree(frame).all()), summary, frame)
 
 
-def not_shown_here(command: str) -> Evidence:
+def not_shown_here(command: str, reason: str = "") -> Evidence:
     """Return what stands for a check that this way of running cannot make.
 
     Args:
         command: what shows it.
+        reason: why it cannot, where that is not plain.
     """
-    return Evidence(holds=False, summary=f"run: {command}", command=command)
+    return Evidence(holds=False, claim="; ".join(filter(None, (reason, f"run: {command}"))), command=command)
 
 
 @dataclass(frozen=True)

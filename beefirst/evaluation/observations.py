@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -52,6 +53,10 @@ def _plain_scalar(name: str, value: Any) -> Any:
         value = value.item()
     if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
         return None
+    if isinstance(value, Decimal):
+        value = float(value)
+    if isinstance(value, float) and math.isinf(value):
+        raise TypeError(f"{name} is {value}, which no file holds")
     if isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (date, datetime, UUID)):

@@ -30,6 +30,7 @@ STOPPED = "the experiment itself stopped"
 
 Arguments = ParamSpec("Arguments")
 Measured = TypeVar("Measured")
+Returned = TypeVar("Returned")
 Observed: TypeAlias = dict[str, Any]
 Judge: TypeAlias = Callable[..., Evidence]
 
@@ -61,12 +62,14 @@ def experiment(
             if crash := _find_crash(args, kwargs):
                 return Evidence(False, crash.reason, trace=Trace(method))
             try:
-                data = to_data(observe(*args, **kwargs))
+                data = to_data(
+                    _required(observe(*args, **kwargs), dict, f"{observe.__name__} returned no observations")
+                )
             except Exception as error:
                 return Evidence(False, explain(error), trace=Trace(method))
             return judge_data(judge, data, method)
 
-        vars(carry_out)["judge"] = judge
+        vars(carry_out).update(judge=judge, method=method)
         return carry_out
 
     return decorate
@@ -81,10 +84,18 @@ def judge_data(judge: Judge, data: Observed, method: Method) -> Evidence:
         method: of the experiment.
     """
     try:
-        evidence = judge(**from_data(data))
+        evidence = _required(
+            judge(**from_data(data)), Evidence, f"the judge of {method.observe.__name__} returned no evidence"
+        )
     except Exception as error:
         evidence = Evidence(False, explain(error))
     return replace(evidence, trace=Trace(method, data))
+
+
+def _required(value: Returned, kind: type, complaint: str) -> Returned:
+    if not isinstance(value, kind):
+        raise TypeError(f"{complaint}, but {type(value).__name__}")
+    return value
 
 
 def measurement(function: Callable[Arguments, Measured]) -> Callable[Arguments, Measured]:

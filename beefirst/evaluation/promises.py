@@ -74,6 +74,12 @@ CHECKS: dict[str, dict[str, str]] = {
         "TRUTH.10": "Every change of state is atomic, also for killed processes and between replicas",
         "TRUTH.11": "Replays change nothing, and what belonged to an earlier claim is worthless",
     },
+    "11_sabotage": {
+        "SAB.1": "Each defect that is picked is caught by the check that claims what it breaks, for a reason that fits",
+        "SAB.2": "The same checks say nothing against an unharmed copy",
+        "SAB.3": "A defect of the reader's own is caught by some check",
+        "SAB.4": "No defect of the whole catalogue survived its last run",
+    },
 }
 """The checks that each notebook promises, by id."""
 

@@ -1,6 +1,6 @@
 """What each notebook found in its last run, kept beside the reader's notebooks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -47,6 +47,20 @@ class Check(BaseModel):
     evidence: str
     milliseconds: int = 0
     judgements: list[Judgement] = []
+
+
+def join_results(results: Sequence[Result]) -> Result:
+    """Return the result of a check that was made more than once: it holds only if it held each time.
+
+    Args:
+        results: at least one, in the order in which they came.
+    """
+    return "FAIL" if "FAIL" in results else results[-1]
+
+
+def join_evidence(pieces: Iterable[str]) -> str:
+    """Return the evidence of a check that was made more than once, in one line and without repetition."""
+    return "; ".join(dict.fromkeys(pieces))
 
 
 class Record(BaseModel):

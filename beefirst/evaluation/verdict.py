@@ -11,7 +11,15 @@ from beefirst.evaluation.display.how_done import how_this_was_done
 from beefirst.evaluation.display.tables import Shown, banner, caption, table
 from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.promises import CHECKS
-from beefirst.evaluation.records import NOT_FINISHED, Check, Judgement, make_record, save_record
+from beefirst.evaluation.records import (
+    NOT_FINISHED,
+    Check,
+    Judgement,
+    join_evidence,
+    join_results,
+    make_record,
+    save_record,
+)
 from beefirst.evaluation.run_context import RunContext
 from beefirst.laboratory import running_service
 
@@ -141,10 +149,12 @@ def _judgements(evidence: Evidence) -> list[Judgement]:
 def _join(checks: list[Check]) -> Check | None:
     if not checks:
         return None
-    result = "FAIL" if any(check.result == "FAIL" for check in checks) else checks[-1].result
-    evidence = "; ".join(dict.fromkeys(check.evidence for check in checks))
-    judgements = [judgement for check in checks for judgement in check.judgements]
-    return checks[-1].model_copy(update={"result": result, "evidence": evidence, "judgements": judgements})
+    joined = {
+        "result": join_results([check.result for check in checks]),
+        "evidence": join_evidence(check.evidence for check in checks),
+        "judgements": [judgement for check in checks for judgement in check.judgements],
+    }
+    return checks[-1].model_copy(update=joined)
 
 
 def conclude_from(checks: list[Check]) -> tuple[str, str]:

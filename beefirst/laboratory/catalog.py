@@ -33,6 +33,7 @@ HISTORY = """
       FROM schema_migrations
      ORDER BY version
 """
+APPLIED = "SELECT version, name, sha256, applied_at FROM schema_migrations ORDER BY version"
 MADE = """
     SELECT 'constraint' AS kind, conname::text AS name, oid::int8, xmin::text AS "transaction"
       FROM pg_constraint
@@ -109,6 +110,11 @@ def schema(connection: Connection[Any], like: Catalogue | None = None) -> Catalo
 def history(connection: Connection[Any]) -> pd.DataFrame:
     """Return schema_migrations: what was applied, its checksum's first 12 digits, when, and in how many ms."""
     return query(connection, HISTORY)
+
+
+def applied(connection: Connection[Any]) -> pd.DataFrame:
+    """Return schema_migrations as it is, but for how long each took: version, name, sha256, applied_at."""
+    return query(connection, APPLIED)
 
 
 def connections(connection: Connection[Any]) -> pd.DataFrame:

@@ -153,10 +153,17 @@ class _Reaper:
                 self._process.stdin.write(json.dumps([str(word) for word in words]).encode() + b"\n")
 
 
-@cache
+_first_use = threading.RLock()  # what a finalizer releases may come in the midst of it
+
+
 def _reaper() -> _Reaper:
-    with uninterrupted():
-        return _Reaper()
+    with uninterrupted(), _first_use:  # of two that threads make at once, one would go, and take its folder along
+        return _only_reaper()
+
+
+@cache
+def _only_reaper() -> _Reaper:
+    return _Reaper()
 
 
 def _dismiss(process: subprocess.Popen[bytes], folder: Path) -> None:

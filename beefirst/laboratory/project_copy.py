@@ -1,5 +1,6 @@
-"""A copy of the service's code that differs from it, started for real to see what becomes of the difference."""
+"""Copies of the code that differ from it, run for real to see what becomes of the difference."""
 
+import os
 import shutil
 from contextlib import suppress
 from importlib.util import cache_from_source
@@ -19,7 +20,60 @@ NO_PART_OF_THE_SERVICE = ("evaluation", "laboratory", "jupyter")
 """The rooms that the API's image does without, too."""
 
 
-class ProjectCopy(Owned):
+WHOLE = (
+    "beefirst", "migrations", "notebooks", "tests", ".ci", ".devcontainer", ".github", ".dockerignore", ".gitignore",
+    "docker-compose.yml", "Dockerfile", "Dockerfile.notebook", "LICENSE", "README.md", "pyproject.toml",
+    "requirements.txt",
+)  # fmt: skip
+"""What a checkout holds; an image has less of it."""
+
+
+class CodeCopy(Owned):
+    """A copy of code, to be changed; removed with this object.
+
+    Attributes:
+        code: the folder that holds the copy of the package `beefirst`.
+    """
+
+    code: Path
+
+    def replace(self, path: str, old: str, new: str) -> None:
+        """Replace a piece of a file by another.
+
+        Args:
+            path: of the file, such as `beefirst/database/migrations.py`, or of a migration.
+            old: the piece, which must be there exactly once.
+            new: what stands in its place.
+
+        Raises:
+            ValueError: the file does not hold the piece, or holds it more than once.
+        """
+        file = self.code / path
+        text = file.read_text(encoding="utf-8")
+        if (found := text.count(old)) != 1:
+            raise ValueError(f"{path} must hold {old!r} exactly once, but holds it {found} times")
+        file.write_text(text.replace(old, new), encoding="utf-8")
+        # In an image, Python runs what was compiled without a look at the file; pytest compiles beside it.
+        for compiled in Path(cache_from_source(str(file))).parent.glob(f"{file.stem}.*.pyc"):
+            compiled.unlink(missing_ok=True)
+
+
+class CheckoutCopy(CodeCopy):
+    """A copy of all that the checkout holds, tests and notebooks included: what runs with it as PYTHONPATH runs it."""
+
+    def __init__(self) -> None:
+        with self._making() as parts:
+            self.code = Path(parts.enter_context(new_folder("beefirst-checkout-")))
+            if os.geteuid() == 0:  # then an embedded server runs under another account
+                self.code.chmod(0o711)
+            for path in (CHECKOUT / name for name in WHOLE):
+                if path.is_dir():
+                    shutil.copytree(path, self.code / path.name)
+                elif path.exists():
+                    shutil.copy2(path, self.code)
+
+
+class ProjectCopy(CodeCopy):
     """A copy of the service's rooms and of its migrations, to be changed; removed with this object.
 
     Args:
@@ -52,25 +106,6 @@ class ProjectCopy(Owned):
     def file(self, number: int) -> Path:
         """Return the path of the migration with this number."""
         return next(self.migrations.glob(f"{number:03}_*.sql"))
-
-    def replace(self, path: str, old: str, new: str) -> None:
-        """Replace a piece of a file by another.
-
-        Args:
-            path: of the file, such as `beefirst/database/migrations.py`, or of a migration.
-            old: the piece, which must be there exactly once.
-            new: what stands in its place.
-
-        Raises:
-            ValueError: the file does not hold the piece, or holds it more than once.
-        """
-        file = self.code / path
-        text = file.read_text(encoding="utf-8")
-        if (found := text.count(old)) != 1:
-            raise ValueError(f"{path} must hold {old!r} exactly once, but holds it {found} times")
-        file.write_text(text.replace(old, new), encoding="utf-8")
-        # In an image, Python runs what was compiled without a look at the file.
-        Path(cache_from_source(str(file))).unlink(missing_ok=True)
 
     def start(self, database: ScratchDatabase | str, **settings: Any) -> ApiProcess:
         """Start the copy's API, without waiting for it.

@@ -20,7 +20,7 @@ from beefirst.machine.waiting import wait_for
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.01
 CLEAN_UP_SECONDS = 30.0
-"""How long after a signal to stop another one is not heeded."""
+"""How long it may take to leave nothing behind."""
 
 
 def end_with_parent(number: signal.Signals) -> Callable[[], None] | None:
@@ -52,14 +52,18 @@ def stop_signals() -> list[signal.Signals]:
     return [signal.SIGINT, signal.SIGTERM, *hung_up]
 
 
-def interrupt_once() -> None:
-    """Let a signal that asks to stop raise KeyboardInterrupt; those soon after it must not disturb the clean-up."""
+def interrupt_once(clean_up_seconds: float = CLEAN_UP_SECONDS) -> None:
+    """Let a signal that asks to stop raise KeyboardInterrupt; those soon after it must not disturb the clean-up.
+
+    Args:
+        clean_up_seconds: how long after a signal another one is not heeded.
+    """
     last = -math.inf
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal last
         # Not ignored for ever: Python loses an exception that is raised in a finalizer.
-        if time.monotonic() - last > CLEAN_UP_SECONDS:
+        if time.monotonic() - last > clean_up_seconds:
             last = time.monotonic()
             signal.default_int_handler(number, frame)
 

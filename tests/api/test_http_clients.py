@@ -200,7 +200,7 @@ DOUBTFUL = {
 def test_a_request_without_one_sound_host_gets_400_and_a_sentence(api: ApiProcess, request_: bytes) -> None:
     [answer] = raw_http.send_at_once(api.url, [request_])
 
-    assert (answer.status, json.loads(answer.body)["detail"][:20]) == (400, "Send one Host header")
+    assert (answer.status, json.loads(answer.body).get("detail", "")[:20]) == (400, "Send one Host header")
 
 
 SOUND = {

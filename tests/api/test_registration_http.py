@@ -92,7 +92,7 @@ def test_every_failure_to_activate_is_the_same_401(testbed: Testbed) -> None:
 
     assert [answer.status_code for answer in answers] == [401] * len(headers)
     assert len({answer.content for answer in answers}) == 1
-    assert {answer.headers["WWW-Authenticate"] for answer in answers} == {'Basic realm="beefirst", charset="UTF-8"'}
+    assert {answer.headers.get("WWW-Authenticate") for answer in answers} == {'Basic realm="beefirst", charset="UTF-8"'}
     assert testbed.state("target@example.com") == "CLAIMED"
 
 
@@ -135,7 +135,7 @@ def test_no_answer_about_accounts_is_kept_in_a_cache(testbed: Testbed) -> None:
     ]
 
     assert [answer.status_code for answer in answers] == [202, 422, 413, 401, 405]
-    assert {answer.headers["Cache-Control"] for answer in answers} == {"no-store"}
+    assert {answer.headers.get("Cache-Control") for answer in answers} == {"no-store"}
     assert answers[-1].headers["Allow"] == "POST"
 
 
@@ -220,6 +220,6 @@ def test_an_unreachable_database_is_503_with_retry_after(database: ScratchDataba
         sent = [clients.submit(register, api, email), clients.submit(activate, api, email, "0000")]
         answers = [answer.result() for answer in sent]
 
-    assert [(answer.status_code, answer.headers["Retry-After"]) for answer in answers] == [(503, "1")] * 2
+    assert [(answer.status_code, answer.headers.get("Retry-After")) for answer in answers] == [(503, "1")] * 2
     assert ["try again" in answer.json()["detail"] for answer in answers] == [True, True]
     assert max(answer.elapsed.total_seconds() for answer in answers) < 30

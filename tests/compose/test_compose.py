@@ -4,6 +4,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -12,13 +13,17 @@ import pytest
 
 from beefirst.evaluation.experiments import schema
 from beefirst.evaluation.promises import START_BUDGET_SECONDS
-from beefirst.laboratory import catalog
+from beefirst.laboratory import catalog, compose_start
 from beefirst.machine.folders import CHECKOUT
 from beefirst.machine.processes import answers
 from beefirst.machine.waiting import wait_until
 from tests.support.compose_stack import HANGS_SECONDS, OLD_COMPOSE, ComposeStack, needs_engine
 
 pytestmark = needs_engine
+
+WRITTEN_AT_CREATION = str(compose_start.WRITTEN_AT_CREATION)
+MOMENT_SECONDS = 10
+"""How far apart things may be, on a busy machine, that come right after one another."""
 
 
 def test_one_command_brings_up_three_ports(stack: ComposeStack) -> None:
@@ -35,20 +40,36 @@ def test_the_api_is_ready_within_the_budget_from_the_command_on(stack: ComposeSt
     assert stack.seconds_to_ready < START_BUDGET_SECONDS
 
 
+def test_the_containers_of_one_command_are_created_within_a_moment_which_a_file_of_theirs_tells(
+    stack: ComposeStack,
+) -> None:
+    other, services = ComposeStack(), ("db", "api", "notebook")
+    other.take_images(stack.name)
+    try:
+        other.up()
+        created = [datetime.fromisoformat(other.container(name)["Created"]).timestamp() for name in services]
+        told = [other.run("exec", "-T", name, "stat", "-c", "%Y", WRITTEN_AT_CREATION) for name in services]
+    finally:
+        other.remove()
+
+    moments = [*created, *(float(each.stdout) for each in told)]
+    assert max(moments) - min(moments) < MOMENT_SECONDS
+
+
 def test_other_ports_are_taken_from_the_environment_and_down_keeps_the_data_unless_told_otherwise(
     stack: ComposeStack,
 ) -> None:
     other = ComposeStack(ports=(15432, 18000, 18888))
-    other.take_images(stack, "-")
+    other.take_images(stack.name)
     try:
-        with other.in_foreground("DB_PORT=15432 API_PORT=18000 NOTEBOOK_PORT=18888 docker compose up"):
+        with other.by_hand("DB_PORT=15432 API_PORT=18000 NOTEBOOK_PORT=18888 docker compose up"):
             wait_until(lambda: answers("http://localhost:18888/api"), HANGS_SECONDS)
             assert answers("http://localhost:18000/health/ready")
         other.shell("docker compose down")
         kept = other.volumes()
         other.shell("docker compose down -v")
 
-        assert kept == [f"{other.project}_database", f"{other.project}_notebooks"]
+        assert kept == [f"{other.name}_database", f"{other.name}_notebooks"]
         assert other.volumes() == []
     finally:
         other.remove()
@@ -135,7 +156,7 @@ def test_the_compose_of_debian_brings_the_same_file_up(stack: ComposeStack) -> N
     if not shutil.which(OLD_COMPOSE):
         pytest.skip(f"{OLD_COMPOSE} is not installed")
     old = ComposeStack((OLD_COMPOSE,))
-    old.take_images(stack, "_")
+    old.take_images(stack.name, "_")
     try:
         old.up()
         wait_until(old.serves_notebooks, HANGS_SECONDS)

@@ -29,7 +29,7 @@ class DevContainer(ComposeStack):
     def remove(self) -> None:
         super().remove()
         # The command line builds an image upon that of the terminal, which without its name stays behind.
-        docker("image", "prune", "--force", "--filter", f"label=com.docker.compose.project={self.project}")
+        docker("image", "prune", "--force", "--filter", f"label=com.docker.compose.project={self.name}")
 
     def call(self, command: str, *words: str) -> str:
         """Return what a command of the command line itself, or one in the terminal, says."""

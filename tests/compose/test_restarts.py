@@ -42,6 +42,45 @@ def test_the_readers_edits_survive_a_new_container(idle_stack: ComposeStack) -> 
     assert idle_stack.run("exec", "-T", "notebook", "cat", "/data/notebooks/mine.txt").stdout == "edited\n"
 
 
+JUDGE_THE_START = """
+from beefirst.evaluation.experiments import startup_time
+from beefirst.laboratory.running_service import find_service
+service = find_service()
+programs, start = startup_time.measure_programs(service), startup_time.measure_compose_start(service)
+evidence = startup_time.command_is_within_budget(programs, start)
+print(evidence.result, evidence.summary, sep=": ")"""
+
+
+@pytest.mark.parametrize(
+    ("commands", "reason"),
+    [
+        ([("restart", "api")], "the API was started again since it migrated the empty database"),
+        ([("stop",), ("start",)], "the API was started again since it migrated the empty database"),
+        (
+            [("up", "--detach", "--no-build", "--force-recreate", "--no-deps", "notebook")],
+            "PostgreSQL was up before this",
+        ),
+    ],
+    ids=["the API started again", "all started again", "a new container for the notebooks"],
+)
+def test_what_was_not_brought_up_by_one_command_is_not_given_out_as_its_time(
+    stack: ComposeStack, commands: list[tuple[str, ...]], reason: str
+) -> None:
+    other = ComposeStack()
+    other.take_images(stack.name)
+    try:
+        other.up()
+        for words in commands:
+            other.run(*words)
+        wait_until(lambda: other.is_ready() and other.serves_notebooks(), HANGS_SECONDS)
+        said = other.run("exec", "-T", "notebook", "python", "-c", JUDGE_THE_START).stdout
+    finally:
+        other.remove()
+
+    assert said.startswith(f"NOT SHOWN HERE: {reason}")
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize("service", ["api", "notebook", "db"])
 def test_stopping_ends_a_service_in_order_with_status_0(idle_stack: ComposeStack, service: str) -> None:
     idle_stack.run("stop", service)

@@ -24,7 +24,7 @@ def test_where_git_knows_no_commit_the_report_says_why(
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
-    assert dict(gather_provenance(database.url))["commit"] == commit
+    assert gather_provenance(database.url)["commit"] == commit
 
 
 def test_without_git_the_report_says_so(
@@ -32,4 +32,4 @@ def test_without_git_the_report_says_so(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert dict(gather_provenance(database.url))["commit"] == "not known: git is not installed"
+    assert gather_provenance(database.url)["commit"] == "not known: git is not installed"

@@ -107,7 +107,7 @@ def test_the_page_shows_the_summary_first_then_each_notebook_with_its_evidence(r
     assert all(name in summary for name in NOTEBOOKS)
     assert "PASS, 1 not shown here" in summary
     assert [section["id"] for section in report.page.select("section")] == list(NOTEBOOKS)
-    assert "A.2 <too> holds" in words(report.page, "section table")
+    assert "A.2 <too> holds" in words(report.page, "section .check")
 
 
 def test_the_page_says_what_failed_and_why(report: Report) -> None:

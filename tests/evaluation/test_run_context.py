@@ -14,7 +14,7 @@ from tests.support.sample_notebooks import all_in_one, write_notebook
 TELL = """
 import json, os, subprocess, sys
 from beefirst.evaluation.run_context import RunContext
-said = "[str(it.records_folder), str(it.own_folder), it.others_have_run]"
+said = "[str(it.records_folder), str(it.own_folder), it.others_run, it.seconds_from_command]"
 it = RunContext.current()
 """
 ITSELF = f"{TELL}print(json.dumps(eval(said)))"
@@ -35,7 +35,8 @@ def test_who_is_told_nothing_keeps_the_records_of_a_reader(data: Path) -> None:
     context = RunContext.current()
 
     assert context.records_folder == context.own_folder == data / "verdicts"
-    assert not context.others_have_run
+    assert context.others_run == []
+    assert context.seconds_from_command == 0
 
 
 def test_a_record_of_ones_own_lies_with_the_others_unless_it_is_told_apart(data: Path) -> None:
@@ -49,7 +50,7 @@ def test_folders_are_told_in_full_as_the_kernel_works_elsewhere(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    told = kernel_arguments(Path("records"), Path("own"), others_have_run=False)
+    told = kernel_arguments(Path("records"), Path("own"))
 
     assert told[:2] == [f"--RunContext.records={tmp_path}/records", f"--RunContext.own_record={tmp_path}/own"]
 
@@ -59,13 +60,13 @@ def test_a_kernel_is_told_and_the_processes_that_it_starts_are_not(data: Path, t
     environment = clean_environment() | {"BEEFIRST_DATA": str(data), "PYTHONPATH": str(CHECKOUT)}
     path = write_notebook(tmp_path, ITSELF, ITS_CHILD, ENVIRONMENT, all_in_one())
 
-    run = run_notebook(path, environment, records=records, others_have_run=True)
+    run = run_notebook(path, environment, records=records, others=["01_good", "02_bad"], seconds_from_command=12.3)
 
     itself, its_child, inherited = (json.loads(cell.outputs[0].text) for cell in run.executed.cells[:3])
     assert itself[0] == str(records)
     assert itself[1] not in (str(records), str(data / "verdicts"))
-    assert itself[2] is True
-    assert its_child == [str(data / "verdicts"), str(data / "verdicts"), False]
+    assert itself[2:] == [["01_good", "02_bad"], 12.3]
+    assert its_child == [str(data / "verdicts"), str(data / "verdicts"), [], 0]
     assert not [name for name, value in inherited.items() if str(records) in value or itself[1] in value]
     assert [path.name for path in records.iterdir()] == ["sample.json"]
     assert not (data / "verdicts").exists()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from beefirst.errors import ProcessError
-from beefirst.evaluation.display.tables import RED, caption, table
+from beefirst.evaluation.display.tables import RED, TINTS, caption, mark, table
 from beefirst.evaluation.evidence import Evidence, not_shown_here
 from beefirst.evaluation.promises import CHECKS
 from beefirst.evaluation.records import NOT_FINISHED, load_record
@@ -111,7 +111,8 @@ def test_a_table_shows_what_it_is_given_as_text_and_marks_the_words_that_matter(
     html = table(pd.DataFrame([("<b>bold</b>", "FAIL")], columns=["what", "result"]))._repr_html_()
 
     assert "&lt;b&gt;bold&lt;/b&gt;" in html
-    assert f'<span style="color:{RED};font-weight:600">FAIL</span>' in html
+    assert f">{mark('FAIL')}</td>" in html
+    assert TINTS[RED] in mark("FAIL")
     assert "<style" not in html
 
 
@@ -248,7 +249,7 @@ def test_a_caption_shows_its_sentence_as_text_and_its_word_in_colour() -> None:
     html = caption("A.1", "FAIL", "<b>$1</b>")._repr_html_()
 
     assert "&lt;b&gt;<span>$</span>1&lt;/b&gt;" in html
-    assert f'color:{RED}">FAIL</strong> <strong>A.1</strong>' in html
+    assert f"{mark('FAIL')} <strong>A.1</strong>" in html
 
 
 def test_a_notebook_does_not_begin_while_the_api_that_is_named_is_down(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,15 +113,15 @@ def test_a_cell_that_is_interrupted_while_apis_start_leaves_nothing_and_works_wh
 
 
 def test_many_replicas_that_are_interrupted_while_they_start_leave_nothing(lasting_kernel: Kernel) -> None:
-    assert lasting_kernel.run("from beefirst.evaluation.experiments import migrations") is None
-    request = lasting_kernel.send("migrations.many_replicas(4)")
+    assert lasting_kernel.run("from beefirst.evaluation.experiments.migrations import automatic") is None
+    request = lasting_kernel.send("automatic.many_replicas(4)")
     wait_until(lambda: len(lasting_kernel.processes(API)) == 4)
 
     lasting_kernel.manager.interrupt_kernel()
 
     assert lasting_kernel.answer(request) == "KeyboardInterrupt"
     assert lasting_kernel.experiment() == NOTHING
-    assert lasting_kernel.run("again = migrations.many_replicas(2)", "again.holds") is True
+    assert lasting_kernel.run("again = automatic.many_replicas(2)", "again.holds") is True
 
 
 def test_a_cell_that_is_run_twice_has_what_it_made_the_second_time_alone(lasting_kernel: Kernel) -> None:
@@ -190,3 +192,26 @@ def test_a_kernel_on_a_server_of_its_own_leaves_no_server_when_killed(killed_bes
 
 def test_an_api_that_heeds_no_signal_ends_too(killed_beside_a_stopped_api: Kernel) -> None:
     wait_until(lambda: killed_beside_a_stopped_api.leftovers() == NOTHING, 40)
+
+
+FIRST_FOLDERS = """
+from pathlib import Path
+from threading import Barrier, Thread
+from beefirst.laboratory.cleanup import new_folder
+together, folders = Barrier(8), []
+def make():
+    together.wait()
+    folders.append(new_folder("first-"))
+threads = [Thread(target=make) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len({Path(folder.name).parent for folder in folders}), sum(Path(folder.name).exists() for folder in folders))
+"""
+
+
+def test_what_threads_make_first_at_once_lies_in_one_folder_and_stays() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_FOLDERS], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.stdout, done.stderr) == ("1 8\n", "")

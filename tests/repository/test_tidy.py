@@ -22,6 +22,8 @@ LONG_TEST_FUNCTIONS: dict[str, str] = {}
 ENTRIES = {
     "beefirst.__main__": "python -m beefirst",
     "beefirst.evaluation.pytest_plugin": "pytest, by pyproject.toml",
+    "beefirst.evaluation.sabotage.matrix": "python -m tests.tools.sabotage",
+    "beefirst.evaluation.sabotage.own_defect": "notebook 11",
 }
 DATA = {
     "page_config.json": "JupyterLab, by the name",
@@ -177,7 +179,11 @@ BROKEN: dict[str, list[tuple[str, str, str]]] = {
     "experiments": [
         (NOTEBOOK, notebook("loads.other()"), "no notebook calls loads.holds"),
         (f"{EXPERIMENT_TESTS}/test_loads.py", "", f"no test in {EXPERIMENT_TESTS} calls loads.holds"),
-        ("beefirst/evaluation/experiments/more.py", "@experiment(judge)\ndef holds(): ...", "no notebook calls more.holds"),
+        (
+            "beefirst/evaluation/experiments/more.py",
+            "@experiment(judge)\ndef holds(): ...",
+            "no notebook calls more.holds",
+        ),
     ],
 }
 

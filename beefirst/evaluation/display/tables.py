@@ -30,6 +30,10 @@ WORDS = {
 }
 """Words that are also set in colour; the word alone carries the meaning."""
 
+TINTS = {GREEN: "0,158,115", RED: "213,94,0", GREY: "128,128,128"}
+"""What stands behind a word that is set in colour: the word itself has the colour of the text around it, which can be
+read on light ground and on dark, whatever scheme the reader has chosen."""
+
 PLAIN_COLUMNS = ("expected", "wanted", "specified")
 """What should be is not marked; what was seen is."""
 
@@ -91,7 +95,7 @@ def _cell(value: Any, column: str, numeric: bool) -> str:
     if text.endswith(".ipynb"):
         shown = f'<a href="{shown}">{shown.removesuffix(".ipynb")}</a>'
     if (colour := _colour(text)) and column not in PLAIN_COLUMNS:
-        shown = f'<span style="color:{colour};font-weight:600">{shown}</span>'
+        shown = _mark(shown, colour)
     return f'<td style="{_style(text, numeric)}">{shown}</td>'
 
 
@@ -151,20 +155,26 @@ def _framed(lines: Sequence[str], colour: str) -> Shown:
     return Shown(f'<pre style="{style}">{shown}</pre>', text)
 
 
+def mark(word: str) -> str:
+    """Return the HTML of a word or two of WORDS, set in their colour; of a verdict that is none of them, as a FAIL."""
+    return _mark(escape(word), _colour(word) or RED)
+
+
+def _mark(shown: str, colour: str) -> str:
+    tint = TINTS[colour]
+    style = f"background:rgba({tint},.22);border-left:3px solid rgb({tint});padding:0 6px;font-weight:600"
+    return f'<span style="{style}">{shown}</span>'
+
+
 def banner(word: str, sentence: str) -> str:
-    """Return the HTML of a verdict: the word large, the sentence beside it."""
-    colour = GREEN if word.startswith("PASS") else RED
-    return (
-        f'<div style="border-left:6px solid {colour};padding:8px 14px;margin:4px 0 10px 0;font-size:15px">'
-        f'<strong style="color:{colour}">{escape(word)}</strong> &nbsp;{escape(sentence)}</div>'
-    )
+    """Return the HTML of a verdict: the word set in its colour, the sentence beside it."""
+    tint = TINTS[GREEN if word.startswith("PASS") else RED]
+    style = f"border-left:6px solid rgb({tint});padding:8px 14px;margin:4px 0 10px 0;font-size:15px"
+    return f'<div style="{style}">{mark(word)} &nbsp;{escape(sentence)}</div>'
 
 
 def caption(key: str, word: str, sentence: str) -> Shown:
     """Return the line above an output that says which check it is for, how that came out, and what was seen."""
     shown = escape(sentence).replace("$", "<span>$</span>")
-    html = (
-        f'<div style="font-size:13px;margin:2px 0"><strong style="color:{_colour(word)}">{escape(word)}</strong> '
-        f"<strong>{escape(key)}</strong> &nbsp;{shown}</div>"
-    )
+    html = f'<div style="font-size:13px;margin:2px 0">{mark(word)} <strong>{escape(key)}</strong> &nbsp;{shown}</div>'
     return Shown(html, f"{word} {key}: {sentence}")

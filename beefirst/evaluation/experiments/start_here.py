@@ -92,17 +92,16 @@ def jupyterlab_answers(service: RunningService) -> Evidence:
 def every_notebook_holds(folder: Path | None = None) -> Evidence:
     """Run every notebook but the first, in order, filling the list of notebooks as they go, and count what they found.
 
-    Where the run that this notebook is part of has run them already, what they found is counted as it is.
+    Where the run that this notebook is part of has run others already, those are counted, as they were found.
 
     Args:
         folder: where they lie; see `find_notebooks`.
     """
-    paths = [path for path in find_notebooks(folder) if path.stem != FIRST]
     context = RunContext.current()
-    if context.others_have_run:
-        records = [load_record(path.stem, context.records_folder) or _missing(path.stem) for path in paths]
+    if names := context.others_run:
+        records = [load_record(name, context.records_folder) or _missing(name) for name in names]
     else:
-        records = _run_all(paths, folder)
+        records = _run_all([path for path in find_notebooks(folder) if path.stem != FIRST], folder)
     return Evidence(bool(records) and all(record.holds for record in records), _count(records))
 
 

@@ -17,26 +17,37 @@ PACKAGES = ("fastapi", "uvicorn", "psycopg", "pydantic-settings", "bcrypt", "jup
 NO_CHECKOUT = "not known: this is no git checkout"
 
 
-def gather_provenance(database_url: str) -> list[tuple[str, str]]:
-    """Return what was used and when, as pairs of a name and a value.
+def gather_provenance(database_url: str) -> dict[str, str]:
+    """Return what was used and when, by name.
 
     Args:
         database_url: of the server that the notebooks use, password included.
     """
     with connect(database_url) as connection:
         row = connection.execute("SHOW server_version").fetchone() or ("unknown",)
-    return [
-        ("date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
-        ("commit", _commit()),
-        ("machine", f"{_processor()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB memory"),
-        ("system", platform.platform(terse=True)),
-        ("Python", platform.python_version()),
-        ("PostgreSQL", str(row[0])),
-        ("packages", ", ".join(f"{package} {version(package)}" for package in PACKAGES)),
-    ]
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "commit": find_commit(),
+        "machine": _machine(),
+        "system": platform.platform(terse=True),
+        "Python": platform.python_version(),
+        "PostgreSQL": str(row[0]),
+        "packages": ", ".join(f"{package} {version(package)}" for package in PACKAGES),
+    }
 
 
-def _commit() -> str:
+def describe_host() -> dict[str, str]:
+    """Return what the host of a container knows better than the container, or alone, by name."""
+    host = f"{platform.platform(terse=True)}, Python {platform.python_version()}"
+    return {"commit": find_commit(), "machine": _machine(), "host": host}
+
+
+def _machine() -> str:
+    return f"{_processor()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB memory"
+
+
+def find_commit() -> str:
+    """Return the commit of this checkout and its date in words, or why it is not known."""
     try:
         if Path(_git("rev-parse", "--show-toplevel")) != CHECKOUT:
             return NO_CHECKOUT

@@ -5,7 +5,7 @@ import atexit
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,8 @@ def run_notebook(
     progress: Progress | None = None,
     records: Path | None = None,
     *,
-    others_have_run: bool = False,
+    others: Sequence[str] = (),
+    seconds_from_command: float = 0,
 ) -> NotebookRun:
     """Run a notebook from its own folder, as nbmake does; the file stays as it is.
 
@@ -71,12 +72,13 @@ def run_notebook(
         environment: of the kernel; this process's where left out.
         progress: called in this thread with the number of code cells that are done, and of all.
         records: where its record goes, and where it finds those of others; those of this process where left out.
-        others_have_run: whether the same run has run all other notebooks already.
+        others: the names of those that the same run has run already.
+        seconds_from_command: see `RunContext`.
     """
     records = records or RunContext.current().records_folder
     notebook, started = nbformat.read(path, as_version=4), time.monotonic()
     with TemporaryDirectory(prefix="beefirst-run-") as folder:
-        told = kernel_arguments(records, Path(folder), others_have_run=others_have_run)
+        told = kernel_arguments(records, Path(folder), others, seconds_from_command)
         execution = _Execution(
             notebook, path.parent, os.environ if environment is None else environment, told, Path(folder, "kernel.log")
         )
@@ -171,6 +173,7 @@ class _Execution:
         except BaseException as error:
             self._result.set_exception(error)
         finally:
+            self._loop.run_until_complete(_end_what_is_left())
             self._loop.close()
 
     async def _execute(self) -> None:
@@ -193,3 +196,11 @@ class _Execution:
 
     def _count(self, **_: object) -> None:
         self._done += 1
+
+
+async def _end_what_is_left() -> None:
+    """End the tasks that nbclient leaves where it was interrupted: Python complains of what is pending at the end."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)

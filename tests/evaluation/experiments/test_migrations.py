@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from beefirst.evaluation.experiments import migrations
+from beefirst.evaluation.experiments.migrations import automatic, mishaps
 from beefirst.laboratory.project_copy import ProjectCopy
 from beefirst.laboratory.running_service import RunningService
 from beefirst.laboratory.scratch_database import ScratchDatabase
@@ -85,8 +85,8 @@ def service_on(database: ScratchDatabase) -> RunningService:
 
 
 def test_the_first_start_applies_every_file_and_the_second_none(database: ScratchDatabase) -> None:
-    first = migrations.applied_by_a_start(database)
-    second = migrations.nothing_is_applied_again(database)
+    first = automatic.applied_by_a_start(database)
+    second = automatic.nothing_is_applied_again(database)
 
     assert first.holds, first.summary
     assert first.rows["name"].iloc[0] == "001_create_registrations.sql"
@@ -95,14 +95,14 @@ def test_the_first_start_applies_every_file_and_the_second_none(database: Scratc
 
 
 def test_a_start_on_a_database_that_is_not_empty_shows_nothing(migrated: ScratchDatabase) -> None:
-    evidence = migrations.applied_by_a_start(migrated, NotStarted)
+    evidence = automatic.applied_by_a_start(migrated, NotStarted)
 
     assert not evidence.holds
     assert "the database was not empty, it had address_budgets, registrations" in evidence.summary
 
 
 def test_a_start_that_applies_nothing_is_found_out(database: ScratchDatabase) -> None:
-    evidence = migrations.applied_by_a_start(database, NotStarted)
+    evidence = automatic.applied_by_a_start(database, NotStarted)
 
     assert not evidence.holds
     assert 'relation "schema_migrations" does not exist' in evidence.summary
@@ -111,7 +111,7 @@ def test_a_start_that_applies_nothing_is_found_out(database: ScratchDatabase) ->
 def test_a_start_that_applies_another_file_is_found_out(database: ScratchDatabase) -> None:
     with ProjectCopy() as copy:
         copy.file(1).rename(copy.migrations / "001_other.sql")
-        evidence = migrations.applied_by_a_start(database, lambda url: copy.start(url).wait_until_ready())
+        evidence = automatic.applied_by_a_start(database, lambda url: copy.start(url).wait_until_ready())
 
     assert not evidence.holds
     assert "001_other.sql applied by the start" in evidence.summary
@@ -121,7 +121,7 @@ def test_a_runner_that_applies_all_files_again_is_found_out_although_the_history
     migrated: ScratchDatabase,
 ) -> None:
     with WithoutMemory() as copy:
-        evidence = migrations.nothing_is_applied_again(migrated, lambda url: copy.start(url).wait_until_ready())
+        evidence = automatic.nothing_is_applied_again(migrated, lambda url: copy.start(url).wait_until_ready())
 
     assert not evidence.holds
     assert "4 of 4 rows of the history are as before" in evidence.summary
@@ -129,7 +129,7 @@ def test_a_runner_that_applies_all_files_again_is_found_out_although_the_history
 
 
 def test_the_file_runs_again_by_hand(migrated: ScratchDatabase) -> None:
-    evidence = migrations.file_runs_again_by_hand(migrated)
+    evidence = automatic.file_runs_again_by_hand(migrated)
 
     assert evidence.holds, evidence.summary
     assert len(evidence.rows) == 2
@@ -138,31 +138,31 @@ def test_the_file_runs_again_by_hand(migrated: ScratchDatabase) -> None:
 def test_a_file_that_does_not_mind_an_existing_table_cannot_be_run_again(
     migrated: ScratchDatabase, tmp_path: Path
 ) -> None:
-    text = (MIGRATIONS / migrations.FIRST).read_text()
-    (tmp_path / migrations.FIRST).write_text(text.replace("IF NOT EXISTS ", ""))
+    text = (MIGRATIONS / automatic.FIRST).read_text()
+    (tmp_path / automatic.FIRST).write_text(text.replace("IF NOT EXISTS ", ""))
 
-    evidence = migrations.file_runs_again_by_hand(migrated, tmp_path)
+    evidence = automatic.file_runs_again_by_hand(migrated, tmp_path)
 
     assert not evidence.holds
     assert 'relation "registrations" already exists' in evidence.summary
 
 
 def test_a_file_that_makes_another_table_than_before_cannot_be_run_again(database: ScratchDatabase) -> None:
-    evidence = migrations.file_runs_again_by_hand(database)
+    evidence = automatic.file_runs_again_by_hand(database)
 
     assert not evidence.holds
     assert "another table than before" in evidence.summary
 
 
 def test_replicas_run_each_file_once() -> None:
-    evidence = migrations.many_replicas(3)
+    evidence = automatic.many_replicas(3)
 
     assert evidence.holds, evidence.summary
     assert "3 of 3 ready; times that each file was run: 001: 1, 002: 1, 003: 1, 004: 1" in evidence.summary
 
 
 def test_replicas_that_do_not_wait_for_one_another_run_a_file_several_times() -> None:
-    evidence = migrations.many_replicas(2, WithoutLock)
+    evidence = automatic.many_replicas(2, WithoutLock)
 
     assert not evidence.holds
     assert "times that each file was run: 001: 2" in evidence.summary
@@ -170,7 +170,7 @@ def test_replicas_that_do_not_wait_for_one_another_run_a_file_several_times() ->
 
 
 def test_a_file_that_fails_half_way_leaves_nothing() -> None:
-    evidence = migrations.file_that_fails_half_way()
+    evidence = mishaps.file_that_fails_half_way()
 
     assert evidence.holds, evidence.summary
     assert "half_way is not there" in evidence.summary
@@ -178,27 +178,27 @@ def test_a_file_that_fails_half_way_leaves_nothing() -> None:
 
 
 def test_without_a_transaction_a_file_leaves_what_it_did_before_it_failed() -> None:
-    evidence = migrations.file_that_fails_half_way(WithoutTransaction)
+    evidence = mishaps.file_that_fails_half_way(WithoutTransaction)
 
     assert not evidence.holds
     assert "half_way is there" in evidence.summary
 
 
 def test_a_runner_that_is_killed_leaves_nothing_half_done() -> None:
-    evidence = migrations.killed_in_the_middle()
+    evidence = mishaps.killed_in_the_middle()
 
     assert evidence.holds, evidence.summary
 
 
 def test_without_a_transaction_a_killed_runner_leaves_what_it_did() -> None:
-    evidence = migrations.killed_in_the_middle(WithoutTransaction)
+    evidence = mishaps.killed_in_the_middle(WithoutTransaction)
 
     assert not evidence.holds
     assert "half_way is there after the kill" in evidence.summary
 
 
 def test_files_that_do_not_fit_stop_the_start() -> None:
-    evidence = migrations.files_that_do_not_fit()
+    evidence = mishaps.files_that_do_not_fit()
 
     assert evidence.holds, evidence.summary
     assert "5 of 5" in evidence.summary
@@ -206,9 +206,9 @@ def test_files_that_do_not_fit_stop_the_start() -> None:
 
 def test_without_checksums_an_edited_file_does_not_stop_the_start_and_the_other_case_is_judged() -> None:
     two = ("an applied file was edited", "a file is misnamed")
-    changes = {what: migrations.CHANGES[what] for what in two}
+    changes = {what: mishaps.CHANGES[what] for what in two}
 
-    evidence = migrations.files_that_do_not_fit(WithoutChecksum, changes)
+    evidence = mishaps.files_that_do_not_fit(WithoutChecksum, changes)
 
     assert not evidence.holds
     assert "1 of 2" in evidence.summary
@@ -216,7 +216,7 @@ def test_without_checksums_an_edited_file_does_not_stop_the_start_and_the_other_
 
 
 def test_the_running_service_has_every_migration(migrated: ScratchDatabase) -> None:
-    evidence = migrations.service_has_every_migration(service_on(migrated))
+    evidence = automatic.service_has_every_migration(service_on(migrated))
 
     assert evidence.holds, evidence.summary
 
@@ -229,14 +229,14 @@ def test_a_running_service_with_another_file_than_was_shipped_is_found_out(datab
             "now() AS applied_at, 1.0 AS milliseconds"
         )
 
-    evidence = migrations.service_has_every_migration(service_on(database))
+    evidence = automatic.service_has_every_migration(service_on(database))
 
     assert not evidence.holds
     assert "0 of 4 migrations, with the same checksums; 1 others" in evidence.summary
 
 
 def test_a_running_service_that_was_never_migrated_is_found_out(database: ScratchDatabase) -> None:
-    evidence = migrations.service_has_every_migration(service_on(database))
+    evidence = automatic.service_has_every_migration(service_on(database))
 
     assert not evidence.holds
     assert 'relation "schema_migrations" does not exist' in evidence.summary

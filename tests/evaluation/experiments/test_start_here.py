@@ -210,12 +210,24 @@ def test_where_the_others_have_run_their_records_are_counted_and_one_that_is_mis
     folder = write_notebooks(tmp_path, **{"01_good": all_in_one("01_good"), "02_gone": never})
     run_notebook(folder / "01_good.ipynb")
 
-    (check,) = run_notebook(folder / f"{FIRST}.ipynb", others_have_run=True).record.checks
+    (check,) = run_notebook(folder / f"{FIRST}.ipynb", others=["01_good", "02_gone"]).record.checks
 
     assert check.result == "FAIL"
     assert check.evidence.startswith("1 of 2 hold, in ")
     assert check.evidence.endswith(" s; 02_gone: there is no record of its run")
     assert load_record("02_gone", records) is None
+
+
+@pytest.mark.usefixtures("records")
+def test_what_the_run_has_run_is_counted_wherever_it_lies(tmp_path: Path) -> None:
+    for name in ("01_good", "02_good", "03_elsewhere"):
+        (tmp_path / name).mkdir()
+        run_notebook(write_notebook(tmp_path / name, all_in_one(name), name=name))
+    folder = write_notebooks(tmp_path, **{"01_good": "raise SystemExit('this is not to be run')"})
+
+    run = run_notebook(folder / f"{FIRST}.ipynb", others=["01_good", "02_good", "03_elsewhere"])
+
+    assert run.record.checks[0].evidence.startswith("3 of 3 hold, in ")
 
 
 @pytest.mark.usefixtures("records")

@@ -1,7 +1,10 @@
 """The experiments of notebook 04, on real starts and on starts that are late or flatter themselves."""
 
+import os
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +15,12 @@ import pytest
 
 from beefirst.evaluation.experiments import startup_time
 from beefirst.evaluation.experiments.startup_time import Start
+from beefirst.evaluation.run_context import RunContext
+from beefirst.laboratory import compose_start
+from beefirst.laboratory.api_process import start_api
+from beefirst.laboratory.compose_start import ComposeStart
 from beefirst.laboratory.project_copy import ProjectCopy
-from beefirst.laboratory.running_service import OWN, UP
+from beefirst.laboratory.running_service import COMPOSE, OWN, UP, RunningService
 from beefirst.laboratory.scratch_database import ScratchDatabase
 
 BEGAN = 1_700_000_000.0
@@ -163,20 +170,176 @@ def test_a_program_that_was_up_long_before_is_left_out() -> None:
     assert came_up(UpService(database_began=2, way=OWN)) == {"API": [0, 1.5]}
 
 
-def test_the_time_from_the_command_is_not_shown_here_but_the_programs_are() -> None:
-    programs = startup_time.measure_programs(UpService(database_began=2))  # type: ignore[arg-type]
-    evidence = startup_time.command_is_within_budget(programs)
+@pytest.fixture(scope="module")
+def programs() -> pd.DataFrame:
+    """What came up together, as measured."""
+    return startup_time.measure_programs(UpService(database_began=2))  # type: ignore[arg-type]
+
+
+def test_the_time_from_the_command_is_not_shown_outside_a_container_but_the_programs_are(
+    programs: pd.DataFrame,
+) -> None:
+    evidence = startup_time.command_is_within_budget(programs, None)
 
     assert evidence.result == "NOT SHOWN HERE"
-    assert evidence.command == "pytest -s tests/compose/test_compose.py, in a checkout with Docker"
+    assert evidence.summary == f"run: {startup_time.FROM_THE_COMMAND}"
+    assert evidence.command == "python -m beefirst report --compose, in a checkout with Docker"
     assert evidence.picture is not None
     assert evidence.picture.finding == "Everything was up 3.5 s after the first program began; API was last"
     assert "PostgreSQL  0.00  3.00" in repr(startup_time.programs_in_numbers(programs))
 
 
+FIRST_START = ComposeStart(created=0, started=1, database_began=2, migrated=5.9, api_began=4, api_ready=6)
+"""That of one command on empty volumes; `api_ready` is what makes others of it late."""
+
+KEPT_VOLUMES = replace(FIRST_START, migrated=-5000)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(FIRST_START, id="on empty volumes"),
+        pytest.param(KEPT_VOLUMES, id="on volumes that were kept"),
+        pytest.param(replace(FIRST_START, started=5000), id="only this container was started again"),
+    ],
+)
+def test_an_api_that_was_ready_within_the_budget_from_the_creation_of_the_container_on_is_a_pass(
+    programs: pd.DataFrame, start: ComposeStart
+) -> None:
+    evidence = startup_time.command_is_within_budget(programs, start)
+
+    assert (evidence.result, evidence.summary) == ("PASS", "6.0 s from the creation of this container to the API ready")
+    assert evidence.picture is not None
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(replace(FIRST_START, api_ready=60), id="the API took long"),
+        pytest.param(
+            replace(FIRST_START, database_began=150, api_began=151, migrated=152, api_ready=153),
+            id="the database took long to initialise",
+        ),
+    ],
+)
+def test_an_api_that_was_ready_later_is_a_fail(programs: pd.DataFrame, start: ComposeStart) -> None:
+    evidence = startup_time.command_is_within_budget(programs, start)
+
+    assert evidence.result == "FAIL"
+    assert evidence.summary == f"{start.seconds:.1f} s from the creation of this container to the API ready"
+
+
+@pytest.mark.parametrize(
+    ("start", "reason"),
+    [
+        pytest.param(
+            replace(FIRST_START, api_began=40, api_ready=41),
+            "the API was started again since it migrated the empty database",
+            id="an API that was started again, however soon",
+        ),
+        pytest.param(
+            replace(KEPT_VOLUMES, api_began=70, api_ready=72),
+            "the API began 70 s after this container was created, and may have been started again since then",
+            id="an API on volumes that were kept, and later than the budget",
+        ),
+        pytest.param(
+            replace(FIRST_START, started=300, database_began=301, api_began=302, migrated=303, api_ready=304),
+            "the API began 302 s after this container was created, and may have been started again since then",
+            id="a container that was started again",
+        ),
+        pytest.param(
+            replace(FIRST_START, api_began=-1),
+            "the API was up before this container was created: it was not the same command",
+            id="a container that was made anew",
+        ),
+        pytest.param(
+            replace(FIRST_START, database_began=-1),
+            "PostgreSQL was up before this container was created: it was not the same command",
+            id="a database that was up already",
+        ),
+        pytest.param(
+            replace(FIRST_START, api_began=200, migrated=201, api_ready=202),
+            "the API began 200 s after this container was created, and may have been started again since then",
+            id="an API that was brought up by a command of its own",
+        ),
+    ],
+)
+def test_what_was_not_brought_up_by_one_command_is_not_shown_here_and_says_why(
+    programs: pd.DataFrame, start: ComposeStart, reason: str
+) -> None:
+    evidence = startup_time.command_is_within_budget(programs, start)
+
+    assert evidence.result == "NOT SHOWN HERE"
+    assert evidence.summary == f"{reason}; run: {startup_time.FROM_THE_COMMAND}"
+    assert evidence.picture is not None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "start", "result", "others"),
+    [
+        pytest.param(
+            7.0, FIRST_START, "PASS", "; 6.0 s from the creation of this container to the API ready", id="both"
+        ),
+        pytest.param(7.0, None, "PASS", "", id="where no file tells the creation"),
+        pytest.param(7.0, replace(FIRST_START, api_began=-1), "PASS", "", id="where the creation tells nothing"),
+        pytest.param(
+            60.0, FIRST_START, "FAIL", "; 6.0 s from the creation of this container to the API ready", id="late"
+        ),
+    ],
+)
+def test_what_the_host_saw_is_judged_as_well(
+    programs: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    start: ComposeStart | None,
+    result: str,
+    others: str,
+) -> None:
+    monkeypatch.setattr(RunContext, "current", lambda: RunContext(seconds_from_command=seconds))
+
+    evidence = startup_time.command_is_within_budget(programs, start)
+
+    by_the_host = (
+        f"{seconds:.1f} s from `docker compose up` to the API ready, by the clock of the host that gave the command"
+    )
+    assert (evidence.result, evidence.summary) == (result, by_the_host + others)
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[RunningService]:
+    """An API that has just migrated an empty database, as if a compose file had brought it up."""
+    with ScratchDatabase() as database, start_api(database.url) as api:
+        yield RunningService(api.url, api.url, database.url, COMPOSE)
+
+
+def test_without_the_file_that_docker_writes_nothing_is_measured(
+    service: RunningService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(compose_start, "WRITTEN_AT_CREATION", tmp_path / "none")  # as in Podman
+
+    assert startup_time.measure_compose_start(service) is None
+
+
+def test_the_moments_are_those_of_the_container_the_database_and_the_api(
+    service: RunningService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(compose_start, "WRITTEN_AT_CREATION", tmp_path / "file")
+    os.utime(tmp_path / "file", (1000, 2000))
+
+    start = startup_time.measure_compose_start(service)
+
+    assert start is not None
+    assert start.created == 2000
+    assert start.created < start.started < start.api_began
+    assert start.database_began < start.api_began < start.migrated < start.api_ready < time.time()
+    assert start.is_first
+    assert startup_time.measure_compose_start(replace(service, way=UP)) is None
+
+
 def test_a_service_that_does_not_tell_its_phases_fails_with_the_reason() -> None:
     programs = startup_time.measure_programs(UpService(database_began=2, phases=None))  # type: ignore[arg-type]
-    evidence = startup_time.command_is_within_budget(programs)
+    evidence = startup_time.command_is_within_budget(programs, None)
 
     assert evidence.result == "FAIL"
     assert "TypeError" in evidence.summary

@@ -1,0 +1,72 @@
+"""The matrix of a whole run, defect by defect, as it is kept beside the catalogue and shown to readers."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from beefirst.evaluation.report.provenance import find_commit
+from beefirst.evaluation.sabotage.outcomes import Control, Outcome
+from beefirst.machine.folders import replace_file
+
+LAST = Path(__file__).parent / "last_matrix.json"
+"""That of the last run of the whole catalogue."""
+
+
+class Matrix(BaseModel):
+    """What became of every defect of a run.
+
+    Attributes:
+        finished_at: when the run was over.
+        commit: on which it was made, in words.
+        seconds: that it took.
+        outcomes: one for each defect.
+        controls: what the same checks said of copies that nobody had harmed.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    finished_at: datetime
+    commit: str
+    seconds: float
+    outcomes: list[Outcome]
+    controls: list[Control]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every defect was caught, by checks that hold where nothing is wrong."""
+        return all(outcome.is_caught for outcome in self.outcomes) and all(control.holds for control in self.controls)
+
+    def caught(self, check: str) -> list[str]:
+        """Return the names of the defects that a check was seen to catch.
+
+        Args:
+            check: its id.
+        """
+        return [outcome.defect for outcome in self.outcomes if outcome.is_caught and outcome.promise == check]
+
+
+def make_matrix(outcomes: Sequence[Outcome], controls: Sequence[Control], seconds: float) -> Matrix:
+    """Return the matrix of a run that ends now."""
+    return Matrix(
+        finished_at=datetime.now(UTC).replace(microsecond=0),
+        commit=find_commit(),
+        seconds=round(seconds),
+        outcomes=list(outcomes),
+        controls=list(controls),
+    )
+
+
+def save_matrix(matrix: Matrix, path: Path = LAST) -> None:
+    """Write a matrix in the place of the one before."""
+    replace_file(path, f"{matrix.model_dump_json(indent=1)}\n".encode())
+
+
+def load_matrix(path: Path = LAST) -> Matrix:
+    """Return the matrix of the last whole run.
+
+    Raises:
+        OSError: there is none.
+    """
+    return Matrix.model_validate_json(path.read_bytes())

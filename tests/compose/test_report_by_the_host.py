@@ -1,0 +1,183 @@
+"""`report --compose`, with few notebooks, one of which fails; `test_report_of_the_container.py` has all of them."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import psutil
+import pytest
+from bs4 import BeautifulSoup
+
+from beefirst.evaluation.notebook_list import FIRST
+from beefirst.evaluation.report.compose import PREFIX
+from beefirst.laboratory.compose_project import docker
+from beefirst.laboratory.environment import clean_environment
+from beefirst.machine.folders import CHECKOUT
+from beefirst.machine.waiting import wait_until
+from tests.support.compose_stack import HANGS_SECONDS, ComposeStack, needs_engine
+from tests.support.sample_notebooks import all_in_one, write_notebook
+
+pytestmark = needs_engine
+
+OPENING = "# Does it hold?\n\n**Criterion AC1.** It holds.\n\n**Takes** about 1 second."
+TIMED, BAD = "04_startup_time", "05_bad"
+
+
+class Checkout(NamedTuple):
+    """A copy of the checkout with few notebooks, the name that its images have, and a folder for passing files."""
+
+    path: Path
+    images: str
+    temporary: Path
+
+    @contextmanager
+    def report(self, output: Path) -> Iterator[subprocess.Popen[str]]:
+        """Run the command, and end it with the block."""
+        said, settings = self.temporary / "said.txt", {"COMPOSE_PROJECT_NAME": self.images}
+        places = {"PYTHONPATH": str(self.path), "TMPDIR": str(self.temporary)}
+        with (
+            said.open("w") as written,
+            subprocess.Popen(
+                [sys.executable, "-m", "beefirst", "report", "--compose", "--output", str(output)],
+                env=clean_environment() | places | settings,
+                cwd=self.path.parent,
+                stdout=written,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process,
+        ):
+            yield process
+            if process.poll() is None:
+                process.kill()
+
+    def said(self) -> str:
+        return (self.temporary / "said.txt").read_text()
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory, stack: ComposeStack) -> Iterator[Checkout]:  # noqa: ARG001  # it has built what an image takes long for
+    """Notebooks 00 and 04, and a bad one."""
+    path = tmp_path_factory.mktemp("report") / "checkout"
+    shutil.copytree(CHECKOUT, path, ignore=shutil.ignore_patterns(".git", ".*_cache", "tests", "artifacts"))
+    for notebook in (path / "notebooks").glob("*.ipynb"):
+        if notebook.stem not in (FIRST, TIMED):
+            notebook.unlink()
+    write_notebook(path / "notebooks", all_in_one(BAD, holds=False), name=BAD, opening=OPENING)
+    images = ComposeStack(folder=path)
+    (path.parent / "tmp").mkdir()
+    yield Checkout(path, images.name, path.parent / "tmp")
+    images.remove()
+
+
+class Made(NamedTuple):
+    """What came of the command: its folder, the page, how it ended, what it said, and what is left of it."""
+
+    folder: Path
+    page: BeautifulSoup
+    status: int
+    said: list[str]
+    errors: str
+    left: list[str]
+
+
+def left_of(process: subprocess.Popen[str]) -> list[str]:
+    """Return what a command has left in the engine, and of processes."""
+    name = f"{PREFIX}{process.pid}-"
+    questions = [
+        ("ps", "--all", "--format", "{{.Names}}"),
+        ("network", "ls", "--format", "{{.Name}}"),
+        ("volume", "ls", "--format", "{{.Name}}"),
+        ("image", "ls", "--format", "{{.Repository}}"),
+    ]
+    things = [thing for question in questions for thing in docker(*question).split()]
+    return [*(thing for thing in things if thing.startswith(name)), *_processes(name)]
+
+
+def _processes(name: str) -> list[str]:
+    found = psutil.process_iter(["environ", "cmdline"])
+    return [str(each.info["cmdline"]) for each in found if name in str((each.info["environ"] or {}).values())]
+
+
+@pytest.fixture(scope="module")
+def made(checkout: Checkout) -> Made:
+    """The command, run to its end."""
+    folder = checkout.path.parent / "made"
+    with checkout.report(folder) as process:
+        _, errors = process.communicate(timeout=HANGS_SECONDS)
+    assert folder.exists(), errors
+    page = BeautifulSoup((folder / "report.html").read_text(), "html.parser")
+    return Made(folder, page, process.returncode, checkout.said().splitlines(), errors, left_of(process))
+
+
+def test_it_says_as_it_goes_what_it_sees_and_where_the_report_lies(made: Made) -> None:
+    words = [line.split() for line in made.said[:4]]
+
+    assert words[0][:5] == ["docker", "compose", "up", "API", "ready"]
+    assert [each[:2] for each in words[1:]] == [[TIMED, "PASS"], [BAD, "FAIL"], [FIRST, "FAIL"]]
+    assert made.said[4:7] == ["", f"{made.folder}/report.html", f"{made.folder}/junit.xml"]
+
+
+def test_a_notebook_that_fails_ends_it_as_it_ends_any_report(made: Made) -> None:
+    assert made.status == 1
+    assert made.errors.splitlines()[-1] == f"beefirst: 2 of 3 notebooks failed: {FIRST}, {BAD}."
+
+
+def test_what_the_host_saw_is_in_the_evidence_and_nothing_is_hidden(made: Made) -> None:
+    cases = {
+        case.get("name", "").split()[0]: case for case in ElementTree.parse(made.folder / "junit.xml").iter("testcase")
+    }
+    seen = made.said[0].split()[-2]
+
+    assert [key for key, case in cases.items() if case.find("skipped") is not None] == []
+    assert f"{seen} s from `docker compose up` to the API ready" in str(cases["AC4.4"].findtext("system-out"))
+    assert "s from the creation of this container" in str(cases["AC4.4"].findtext("system-out"))
+    assert str(cases["UP.4"].find("failure").get("message")).startswith("1 of 2 hold, in ")  # type: ignore[union-attr]
+
+
+def test_the_page_tells_the_host_and_its_versions(made: Made) -> None:
+    provenance = {row.th.get_text(): row.td.get_text() for row in made.page.select("table.provenance tr")}  # type: ignore[union-attr]
+
+    assert provenance["host"]
+    assert provenance["Docker"].startswith("engine ")
+    assert ", Compose " in provenance["Docker"]
+
+
+def test_nothing_is_left_but_the_report_and_the_images_of_the_checkout(made: Made, checkout: Checkout) -> None:
+    images = docker("image", "ls", "--format", "{{.Repository}}", "--filter", f"reference={checkout.images}*")
+
+    assert made.left == []
+    assert sorted(images.split()) == [f"{checkout.images}-api", f"{checkout.images}-notebook"]
+    assert [path.name for path in checkout.temporary.iterdir() if path.name.startswith("beefirst")] == []
+    assert {path.name for path in made.folder.iterdir()} - {"report.pdf"} == {"junit.xml", "notebooks", "report.html"}
+
+
+def amid_up(process: subprocess.Popen[str], _: str) -> bool:
+    return bool(docker("ps", "--all", "--quiet", "--filter", f"name={PREFIX}{process.pid}-"))
+
+
+def amid_the_notebooks(_: subprocess.Popen[str], said: str) -> bool:
+    return TIMED in said
+
+
+@pytest.mark.usefixtures("made")  # so that the images are built
+@pytest.mark.parametrize("moment", [amid_up, amid_the_notebooks])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing_behind(
+    checkout: Checkout, moment: Callable[[subprocess.Popen[str], str], bool], number: signal.Signals
+) -> None:
+    folder = checkout.path.parent / "interrupted"
+    with checkout.report(folder) as process:
+        wait_until(lambda: process.poll() is not None or moment(process, checkout.said()), HANGS_SECONDS)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=HANGS_SECONDS)
+
+    assert (process.returncode, "Traceback" in errors) == (130, False), errors
+    assert left_of(process) == []
+    assert not folder.exists()
+    assert [path.name for path in checkout.temporary.iterdir() if path.name.startswith("beefirst")] == []

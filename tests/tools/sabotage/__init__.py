@@ -1,0 +1,1 @@
+"""The sabotage suite as a command: python -m tests.tools.sabotage."""
