@@ -127,7 +127,7 @@ def ignoring() -> Iterator[Evidence]:
 def test_a_setting_that_is_read_and_ignored_is_noticed(ignoring: Evidence, setting: str) -> None:
     results = dict(zip(ignoring.rows["setting"], ignoring.rows["result"], strict=True))
 
-    fails(ignoring, "3 of 14 settings are in effect", "NOT IN EFFECT")
+    fails(ignoring, "NOT IN EFFECT")
     assert results[setting] == "NOT IN EFFECT"
     assert results["DATABASE_URL"] == results["MAIL_URL"] == "in effect"
 
@@ -145,7 +145,7 @@ ALTERED: Mapping[str, tuple[str, object]] = {
     "BCRYPT_COST": ("claims", pd.DataFrame(columns=["password hash"])),
     "MAX_ATTEMPTS": ("guesses", pd.DataFrame({"state after it": ["LOCKED", "LOCKED"]})),
     "TTL_SECONDS": ("registrations", []),
-    "SWEEP_INTERVAL_SECONDS": ("sweeps", pd.DataFrame(columns=["seconds", "state"])),
+    "SWEEP_INTERVAL_SECONDS": ("sweeps", pd.DataFrame({"second": [0.0, 1.0, 2.0, 3.0], "state": ["EXPIRED"] * 4})),
     "MAIL_CONNECTIONS": ("held", pd.DataFrame({"connection": [1, 2, 3, 4, 5], "seconds": [0.0, 0.1, 0.2, 5.1, 5.2]})),
     "STARTUP_TIMEOUT_SECONDS": ("failing_start", {"status": 1, "seconds": 0.4}),
     "LOG_LEVEL": ("log", []),
