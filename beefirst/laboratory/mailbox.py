@@ -73,5 +73,5 @@ class Mailbox(Owned):
 
 
 def _text(message: EmailMessage) -> str:
-    body = message.get_body(("plain",))
+    body = message.get_body(("plain", "html"))  # what is no plain text is for experiments to judge
     return str(body.get_content()).replace("\r\n", "\n") if body else ""
