@@ -3,12 +3,14 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx
+import pandas as pd
 
 from beefirst.laboratory.mail_server import Taken, text_of
+from beefirst.laboratory.raw_http import Answer
 
 
 def record_answer(response: httpx.Response) -> dict[str, Any]:
@@ -19,6 +21,18 @@ def record_answer(response: httpx.Response) -> dict[str, Any]:
         "headers": {name.lower(): value for name, value in response.headers.items()},
         "body": response.text,
     }
+
+
+def record_answers(answers: Sequence[Answer], **beside: Sequence[object]) -> pd.DataFrame:
+    """Return answers as they came, one a line.
+
+    Args:
+        answers: to requests that were sent at once.
+        beside: what else is known of each, by the name of a column.
+    """
+    columns = ["status", "body", "seconds", "began"]
+    rows = [(answer.status, answer.body.decode(errors="replace"), answer.seconds, answer.began) for answer in answers]
+    return pd.DataFrame({**beside, **pd.DataFrame(rows, columns=columns)})
 
 
 def record_mail(taken: Taken, code: str) -> dict[str, Any]:

@@ -1,15 +1,19 @@
 """The experiments of notebook 07, on the service and on one that breaks every one of its guarantees."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 
+import pandas as pd
 import pytest
 
-from beefirst.evaluation.experiments.trust_truths import changes, claims, guesses, proofs, raw_sql
+from beefirst.evaluation.evidence import Evidence
+from beefirst.evaluation.experiments.trust_truths import changes, claims, guesses, kills, proofs, raw_sql
+from beefirst.evaluation.observations import from_data
 from beefirst.laboratory.api_process import start_api
 from beefirst.laboratory.project_copy import ProjectCopy
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.laboratory.testbed import Testbed
-from tests.support.evidence import fails
+from tests.support.evidence import fails, judge_anew
 
 TRUTHS_OF_THE_SCHEMA = (1, 6, 8, 9, 10, 11)
 
@@ -56,6 +60,13 @@ def sound() -> Iterator[Testbed]:
 
 
 @pytest.fixture(scope="module")
+def evidence_of() -> Iterator[Callable[..., Evidence]]:
+    """What each experiment shows on the service, made once."""
+    with Testbed(2) as testbed:
+        yield cache(lambda experiment, *few: experiment(testbed, *few))
+
+
+@pytest.fixture(scope="module")
 def careless() -> Iterator[Testbed]:
     """A service that heeds no password, logs the codes, takes settings for others, and has an unguarded table."""
     with ProjectCopy() as copy:
@@ -95,9 +106,12 @@ def test_a_claim_made_in_advance_gives_nothing(sound: Testbed, careless: Testbed
 def test_no_hash_is_kept_of_what_has_ended() -> None:
     with ProjectCopy() as copy:
         copy.add("ALTER TABLE registrations DROP CONSTRAINT registrations_ended_has_no_hash")
+        copy.replace("beefirst/api/main.py", "BcryptPasswords(settings.bcrypt_cost)", "BcryptPasswords(10)")
 
         assert proofs.nothing_kept().holds
-        fails(proofs.nothing_kept(code=copy.code), "a hash on a LOCKED row, by raw SQL, TAKEN, refused")
+        kept = proofs.nothing_kept(code=copy.code)
+        fails(kept, "a hash on a LOCKED row, by raw SQL, TAKEN, refused")
+        fails(kept, "bcrypt, cost 10; bcrypt, cost 10, bcrypt, cost 11; bcrypt, cost 11")
 
 
 def test_a_claim_frees_its_address_by_itself() -> None:
@@ -127,8 +141,8 @@ def test_a_kill_leaves_no_half_state() -> None:
     with ProjectCopy() as copy:
         copy.add(BORN_HALF_ACTIVE)
 
-        assert changes.killed_between_steps([2]).holds
-        broken = changes.killed_between_steps([2], code=copy.code)
+        assert kills.killed_between_steps([2]).holds
+        broken = kills.killed_between_steps([2], code=copy.code)
         fails(broken)
         assert (broken.rows["in a half state"] > 0).all()
 
@@ -171,3 +185,66 @@ def test_a_testbed_that_was_closed_is_the_reason_in_one_sentence() -> None:
     assert {evidence.summary for evidence in judged} == {
         "This testbed is closed: run the cell that set it up again, and go on from there."
     }
+
+
+def without_the_last(evidence: Evidence, name: str) -> pd.DataFrame:
+    assert evidence.trace
+    assert evidence.trace.data
+    frame: pd.DataFrame = from_data(evidence.trace.data)[name]
+    return frame[:-1]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "name", "few"),
+    [
+        (claims.unique_claim, "answers", [8]),
+        (claims.unique_claim, "mails", [8]),
+        (claims.time_bound, "claims", []),
+        (claims.one_spelling, "tried", []),
+        (guesses.guesses_at_once, "answers", [12]),
+        (proofs.together, "attempts", []),
+        (proofs.dormant_password, "steps", []),
+        (changes.replays, "replayed", []),
+        (changes.fresh_start, "claims", []),
+    ],
+)
+def test_what_was_not_all_observed_does_not_hold(
+    evidence_of: Callable[..., Evidence], experiment: Callable[..., Evidence], name: str, few: list[int]
+) -> None:
+    evidence = evidence_of(experiment, *few)
+
+    assert evidence.holds, evidence.summary
+    fails(judge_anew(experiment, evidence, **{name: without_the_last(evidence, name)}))
+
+
+@pytest.mark.parametrize("altered", [{"rounds": [2, 2]}, {"rounds": []}, {"kills": 0}, {"anew": 0}, {"left": 0}])
+def test_a_kill_that_was_not_looked_after_does_not_hold(altered: dict[str, object]) -> None:
+    left = pd.DataFrame({"replica": [0, 0], "email": ["0-1@example.com", "0-2@example.com"]})
+    observed: dict[str, object] = {
+        "kills": pd.DataFrame(
+            [(0, 2, 0, 2.5, 0)], columns=["replica", "killed after", "half states", "seconds", "still claimed"]
+        ),
+        "left": left,
+        "anew": left.assign(**{"what came": kills.CODE_CAME}),
+        "rounds": [2],
+    }
+    empty = {name: observed[name][:0] if value == 0 else value for name, value in altered.items()}  # type: ignore[index]
+    judge = vars(kills.killed_between_steps)["judge"]
+
+    assert judge(**observed).holds
+    assert not judge(**{**observed, **empty}).holds
+
+
+def test_a_day_that_ends_early_and_a_hash_that_never_was_show_nothing() -> None:
+    day, kept = vars(guesses.guesses_in_a_day)["judge"], vars(proofs.nothing_kept)["judge"]
+    rounds = pd.DataFrame([(0.0, "yes", 3, "refused", 60.0)], columns=guesses.ROUNDS)
+    hashes = pd.DataFrame({"password hash": ["bcrypt, cost 11"] * 2})
+    ended = pd.DataFrame([("EXPIRED", 1, 0), ("LOCKED", 1, 0)], columns=["state", "rows", "hashes"])
+    tried = pd.DataFrame({"attempt": [*proofs.RESURRECTIONS], "result": "refused"})
+
+    assert day(rounds, 100, 1).holds
+    fails(day(rounds, 100, 24))
+    assert kept(hashes, ended, tried, 11).holds
+    fails(kept(hashes[:0], ended, tried, 11))
+    fails(kept(hashes, ended[:1], tried, 11), "LOCKED rows, and hashes on them, none, 1 and 0")
+    fails(kept(hashes, ended, tried[:1], 11), "not tried")

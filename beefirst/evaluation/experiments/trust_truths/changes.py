@@ -1,174 +1,115 @@
-"""Changes of state that are whole or not at all, and that nothing repeats: truths 10 and 11."""
+"""Changes of state that are the same at every replica, and that nothing repeats: truths 10 and 11."""
 
-import asyncio
-import signal
-import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
+import httpx
 import pandas as pd
 
-from beefirst.errors import MailError
-from beefirst.evaluation.evidence import Evidence, compare, experiment
-from beefirst.laboratory import raw_http
+from beefirst.evaluation.evidence import Evidence, compare
+from beefirst.evaluation.procedure import Observed, experiment
+from beefirst.laboratory.recording import digester
 from beefirst.laboratory.testbed import PASSWORD, Testbed, wrong
 from beefirst.machine.waiting import wait_for
-
-HALF_STATES = """
-    SELECT count(*)
-      FROM registrations
-     WHERE email LIKE %(email)s
-       AND (   (state = 'CLAIMED' AND (password_hash IS NULL OR activated_at IS NOT NULL))
-            OR (state = 'ACTIVE' AND (password_hash IS NULL OR activated_at IS NULL))
-            OR (state IN ('EXPIRED', 'LOCKED') AND password_hash IS NOT NULL))
-"""
-
-REGISTRATIONS_IN_FLIGHT = 100
-"""So many that a busy machine, too, is killed amid them."""
-
-CLAIMED_ANEW = 3
-"""How many of the addresses that a kill left are claimed anew."""
 
 ENDS = ("CLAIMED", "EXPIRED", "LOCKED")
 """The states in which an address can be claimed anew, the first of them past its time only."""
 
 
-@dataclass(frozen=True)
-class Kill:
-    """What the end of a replica has left.
-
-    Attributes:
-        claims: how many there were when it was sent.
-        moment: when that was, by time.monotonic.
-        emails: the addresses that were sent to it, as a pattern of LIKE.
-        left: those of them that are registered.
-        half: how many of these are in a half state.
-    """
-
-    claims: int
-    moment: float
-    emails: str
-    left: list[str]
-    half: int
-
-
-@experiment
-def killed_between_steps(rounds: Sequence[int] = (1, 6), **settings: Any) -> Evidence:
-    """Truth 10: kill replicas with SIGKILL amid registrations, and look at what they leave to the one that lives.
-
-    Args:
-        rounds: after how many claims to kill; a replica dies for each.
-        settings: of the replicas.
-    """
-    with Testbed(len(rounds) + 1, ttl_seconds=2, sweep_interval_seconds=0.2, **settings) as testbed:
-        kills = [_kill_amid(testbed, replica, claims) for replica, claims in enumerate(rounds)]
-        rows = [_look_after(testbed, kill) for kill in kills]
-    frame = pd.DataFrame(rows, columns=["killed after", "claims left", "in a half state", "all free after", "then"])
-    whole = (frame["in a half state"] == 0).all() and (frame["then"] == "claimed anew, with a code").all()
-    amid = frame["claims left"].between(1, REGISTRATIONS_IN_FLIGHT - 1).any()
-    return Evidence(
-        bool(whole and amid), f"{len(rows)} kills left claims that free themselves, and no half state", frame
-    )
-
-
-def _kill_amid(testbed: Testbed, replica: int, claims: int) -> Kill:
-    """Kill a replica once it has made so many claims; the addresses begin with its number."""
-    emails, api = f"{replica}-%@example.com", testbed.apis[replica]
-    requests = [
-        raw_http.registering(emails.replace("%", str(number)), PASSWORD) for number in range(REGISTRATIONS_IN_FLIGHT)
+def _judge_replicas(crossed: int, both: str, guesses: Sequence[int], locked: str, replicas: int) -> Evidence:
+    rows = [
+        ("claimed at the first, activated at the second", f"{crossed}, {both}", "200, ACTIVE"),
+        (f"{len(guesses)} wrong codes, in turns at all replicas", locked, "LOCKED"),
     ]
-    sender = threading.Thread(target=_send_until_cut_off, args=(api.url, requests))
-    sender.start()
-    wait_for(lambda: len(testbed.rows(emails)) >= claims, pause=0.01)
-    api.send_signal(signal.SIGKILL)
-    moment = time.monotonic()
-    sender.join()
-    ((half,),) = testbed.execute(HALF_STATES, email=emails)
-    return Kill(claims, moment, emails, [*testbed.rows(emails)["email"]], half)
+    evidence = compare(f"{replicas} replicas behave as one", rows)
+    return replace(evidence, holds=evidence.holds and replicas > 1)
 
 
-def _look_after(testbed: Testbed, kill: Kill) -> tuple[object, ...]:
-    """Wait until what a kill left is free, and claim some of it anew at the replica that lives."""
-    wait_for(lambda: "CLAIMED" not in set(testbed.rows(kill.emails)["state"]))
-    free = f"{time.monotonic() - kill.moment:.1f} s"
-    anew = kill.left and all(_is_claimed_anew(testbed, email) for email in kill.left[:CLAIMED_ANEW])
-    then = "claimed anew, with a code" if anew else "held"
-    return f"{kill.claims} claim{'s' if kill.claims > 1 else ''}", len(kill.left), kill.half, free, then
-
-
-def _is_claimed_anew(testbed: Testbed, email: str) -> bool:
-    with suppress(MailError):
-        testbed.claim(email, replica=-1)
-        return True
-    return False
-
-
-def _send_until_cut_off(url: str, requests: list[bytes]) -> None:
-    with suppress(OSError, asyncio.IncompleteReadError):
-        raw_http.send_at_once(url, requests)
-
-
-@experiment
-def replicas_as_one(testbed: Testbed) -> Evidence:
+@experiment(_judge_replicas)
+def replicas_as_one(testbed: Testbed) -> Observed:
     """Truth 10: claim at one replica and go on at the other."""
     code = testbed.claim("both@example.com", replica=0)
     crossed = testbed.activate("both@example.com", PASSWORD, code, replica=1).status_code
     testbed.register("both@example.com", "another horse", replica=1)
     code = testbed.claim("locked@example.com", replica=1)
-    testbed.lock("locked@example.com", PASSWORD, code)
-    rows = [
-        (
-            "claimed at the first, activated at the second",
-            f"{crossed}, {testbed.state('both@example.com')}",
-            "200, ACTIVE",
-        ),
-        (
-            f"{testbed.max_attempts} wrong codes, in turns at all replicas",
-            testbed.state("locked@example.com"),
-            "LOCKED",
-        ),
-    ]
-    return compare(f"{len(testbed.apis)} replicas behave as one", rows)
+    guesses = testbed.lock("locked@example.com", PASSWORD, code)
+    return {
+        "crossed": crossed,
+        "both": testbed.state("both@example.com"),
+        "guesses": guesses,
+        "locked": testbed.state("locked@example.com"),
+        "replicas": len(testbed.apis),
+    }
 
 
-@experiment
-def replays(testbed: Testbed) -> Evidence:
-    """Truth 11: repeat what has worked before, and look at the row."""
-    email = "again@example.com"
+REPLAYS = (
+    ("the same activation once more", 401),
+    ("with a wrong code", 401),
+    ("the same registration once more", 202),
+    ("with another password", 202),
+    ("the activation with that password", 401),
+)
+"""What is sent again once an account is ACTIVE, and the answer to it."""
+
+
+def _judge_replays(replayed: pd.DataFrame, before: str, state: str) -> Evidence:
+    seen = {what: (status, row) for what, status, row in replayed.itertuples(index=False, name=None)}
+    rows = [(what, _say(before, *seen.get(what, (None, None))), f"{due}, unchanged") for what, due in REPLAYS]
+    unchanged = "unchanged" if {row for _, row in seen.values()} == {before} else "CHANGED"
+    evidence = compare(
+        f"{len(seen)} replays, and the {state} row is {unchanged}",
+        rows,
+        ["replay", "answer, and the ACTIVE row", "expected"],
+    )
+    return replace(evidence, holds=evidence.holds and state == "ACTIVE")
+
+
+def _say(before: str, status: int | None, row: str | None) -> str:
+    return f"{status or 'not sent'}, {'unchanged' if row == before else 'CHANGED'}"
+
+
+@experiment(_judge_replays)
+def replays(testbed: Testbed) -> Observed:
+    """Truth 11: repeat what has worked before, and look at the row after each: a digest of all that it holds."""
+    email, other, digest = "again@example.com", "another horse", digester()
     code = testbed.claim(email)
     testbed.activate(email, PASSWORD, code)
-    before = _whole_row(testbed, email)
-    attempts = [
-        ("the same activation once more", testbed.activate(email, PASSWORD, code).status_code, 401),
-        ("with a wrong code", testbed.activate(email, PASSWORD, wrong(code)).status_code, 401),
-        ("the same registration once more", testbed.register(email).status_code, 202),
-        ("with another password", testbed.register(email, "another horse").status_code, 202),
-        ("the activation with that password", testbed.activate(email, "another horse", code).status_code, 401),
+    state, before = testbed.state(email), digest(_whole_row(testbed, email))
+    sent: list[Callable[[], httpx.Response]] = [
+        lambda: testbed.activate(email, PASSWORD, code),
+        lambda: testbed.activate(email, PASSWORD, wrong(code)),
+        lambda: testbed.register(email),
+        lambda: testbed.register(email, other),
+        lambda: testbed.activate(email, other, code),
     ]
-    unchanged = "unchanged" if _whole_row(testbed, email) == before else "CHANGED"
-    rows = [(what, f"{status}, {unchanged}", f"{expected}, unchanged") for what, status, expected in attempts]
-    summary = f"{len(rows)} replays, and the ACTIVE row is {unchanged}"
-    return compare(summary, rows, ["replay", "answer, and the ACTIVE row", "expected"])
+    rows = [
+        (what, send().status_code, digest(_whole_row(testbed, email)))
+        for (what, _), send in zip(REPLAYS, sent, strict=True)
+    ]
+    return {"replayed": pd.DataFrame(rows, columns=["replay", "answer", "row"]), "before": before, "state": state}
 
 
 def _whole_row(testbed: Testbed, email: str) -> list[tuple[object, ...]]:
     return testbed.execute("SELECT * FROM registrations WHERE email = %(email)s", email=email)
 
 
-@experiment
-def fresh_start(testbed: Testbed) -> Evidence:
+TRIED = ["old password, old code", "old password, new code", "new password, old code", "new password, new code"]
+
+
+def _judge_fresh_start(claims: pd.DataFrame) -> Evidence:
+    holds = [*claims["way"]] == [*ENDS] and (claims[TRIED] == [401, 401, 401, 200]).all(axis=None)
+    frame = claims.drop(columns="way")
+    return Evidence(bool(holds), "after each way to end, the old code and the old password are worthless", frame)
+
+
+@experiment(_judge_fresh_start)
+def fresh_start(testbed: Testbed) -> Observed:
     """Truth 11: end a claim in each way, claim anew, and try what belonged to the claim before."""
     with ThreadPoolExecutor(len(ENDS)) as threads:
         rows = list(threads.map(partial(_try_old_on_new, testbed), ENDS))
-    columns = ["the claim before was", "old password, old code", "old password, new code", "new password, old code"]
-    frame = pd.DataFrame(rows, columns=[*columns, "new password, new code"])
-    holds = all(row[1:] == (401, 401, 401, 200) for row in rows)
-    return Evidence(holds, "after each way to end, the old code and the old password are worthless", frame)
+    return {"claims": pd.DataFrame(rows, columns=["way", "the claim before was", *TRIED])}
 
 
 def _try_old_on_new(testbed: Testbed, end: str) -> tuple[object, ...]:
@@ -179,7 +120,7 @@ def _try_old_on_new(testbed: Testbed, end: str) -> tuple[object, ...]:
     other_code = old_code if old_code != new_code else wrong(new_code)
     attempts = [(old, old_code), (old, new_code), (new, other_code), (new, new_code)]
     answers = [testbed.activate(email, password, code).status_code for password, code in attempts]
-    return f"{ended}, past its time", *answers
+    return end, f"{ended}, past its time", *answers
 
 
 def _end(testbed: Testbed, email: str, password: str, code: str, end: str) -> str:

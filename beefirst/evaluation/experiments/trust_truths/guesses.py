@@ -3,8 +3,10 @@
 import pandas as pd
 
 from beefirst.evaluation.display import charts
-from beefirst.evaluation.evidence import Evidence, compare, experiment
+from beefirst.evaluation.evidence import Evidence, compare
+from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.laboratory import raw_http
+from beefirst.laboratory.recording import record_answers
 from beefirst.laboratory.testbed import PASSWORD, Testbed, wrong
 from beefirst.machine.waiting import wait_for
 
@@ -14,20 +16,15 @@ GUESSES_A_DAY = 100
 """NIST SP 800-63B, 3.2.2: at most 100 consecutive failures; of 10,000 codes, a chance of 1 %."""
 
 
-@experiment
-def guesses_at_once(testbed: Testbed, count: int = 100) -> Evidence:
-    """Send many different wrong guesses at one claim at the same moment, over all replicas."""
-    email = "guessed@example.com"
-    code = testbed.claim(email)
-    guesses = [f"{number:04}" for number in range(count + 1) if f"{number:04}" != code][:count]
-    answers = raw_http.send_at_once(testbed.urls, [raw_http.activating(email, PASSWORD, guess) for guess in guesses])
-    row = testbed.row(email)
-    afterwards = testbed.activate(email, PASSWORD, code).status_code
+def _judge_guesses_at_once(
+    answers: pd.DataFrame, claims: pd.DataFrame, afterwards: int, count: int, max_attempts: int
+) -> Evidence:
+    row = claims.iloc[0]
     rows = [
         ("wrong guesses sent at once, all with the right password", str(len(answers)), str(count)),
-        ("answers", ", ".join(sorted({str(answer.status) for answer in answers})), "401"),
-        ("different bodies among them", str(len({answer.body for answer in answers})), "1"),
-        ("guesses that were judged", str(row["attempts"]), str(testbed.max_attempts)),
+        ("answers", ", ".join(sorted({str(status) for status in answers["status"]})), "401"),
+        ("different bodies among them", str(answers["body"].nunique()), "1"),
+        ("guesses that were judged", str(row["attempts"]), str(max_attempts)),
         ("state", row["state"], "LOCKED"),
         ("hash", row["password hash"], "none"),
         ("answer to the right code after that", str(afterwards), "401"),
@@ -35,8 +32,38 @@ def guesses_at_once(testbed: Testbed, count: int = 100) -> Evidence:
     return compare(f"{row['attempts']} of {count} guesses at once were judged, then {row['state']}", rows)
 
 
-@experiment
-def guesses_in_a_day(testbed: Testbed, limit: int = GUESSES_A_DAY, hours: float = 24) -> Evidence:
+@experiment(_judge_guesses_at_once)
+def guesses_at_once(testbed: Testbed, count: int = 100) -> Observed:
+    """Send many different wrong guesses at one claim at the same moment, over all replicas."""
+    email = "guessed@example.com"
+    code = testbed.claim(email)
+    guesses = [f"{number:04}" for number in range(count + 1) if f"{number:04}" != code][:count]
+    answers = raw_http.send_at_once(testbed.urls, [raw_http.activating(email, PASSWORD, guess) for guess in guesses])
+    claims = testbed.rows(email)
+    return {
+        "answers": record_answers(answers),
+        "claims": claims,
+        "afterwards": testbed.activate(email, PASSWORD, code).status_code,
+        "count": count,
+        "max_attempts": testbed.max_attempts,
+    }
+
+
+ROUNDS = ["hours", "claimed", "guesses", "a claim at once after", "minutes to wait"]
+
+
+def _judge_day(rounds: pd.DataFrame, limit: int, hours: float) -> Evidence:
+    total = int(rounds["guesses"].max()) if len(rounds) else 0
+    refused = set(rounds["a claim at once after"]) <= {"refused", ""}
+    over = total >= limit or rounds["hours"].iloc[-1] * 60 + rounds["minutes to wait"].iloc[-1] >= hours * 60
+    summary = f"{total} guesses in {hours:g} hours: a chance of {total / 10_000:.1%}, where under 1 % is asked for"
+    shown = rounds.round({"minutes to wait": 0})
+    holds = 0 < total < limit and refused and over
+    return Evidence(bool(holds), summary, shown, charts.guesses_in_a_day(rounds, limit))
+
+
+@experiment(_judge_day)
+def guesses_in_a_day(testbed: Testbed, limit: int = GUESSES_A_DAY, hours: float = 24) -> Observed:
     """Lock, claim anew and guess on, for as many rounds as the address's budgets allow in a day.
 
     Every statement is real; only the waiting is not: what the database remembers of the address is moved into the
@@ -51,14 +78,10 @@ def guesses_in_a_day(testbed: Testbed, limit: int = GUESSES_A_DAY, hours: float 
     while clock < hours * 3600 and guesses < limit:  # past that nothing can hold any more
         claimed, guessed, during, wait = _besiege(testbed, email)
         guesses += guessed
-        rows.append((clock / 3600, claimed, guesses, during, round(wait / 60)))
+        rows.append((clock / 3600, claimed, guesses, during, wait / 60))
         clock += wait
         testbed.let_pass(email, wait)
-    frame = pd.DataFrame(rows, columns=["hours", "claimed", "guesses", "a claim at once after", "minutes to wait"])
-    refused = set(frame["a claim at once after"]) <= {"refused", ""}
-    summary = f"{guesses} guesses in {hours:g} hours: a chance of {guesses / 10_000:.1%}, where under 1 % is asked for"
-    picture = charts.guesses_in_a_day(frame, limit)
-    return Evidence(0 < guesses < limit and refused, summary, frame, picture)
+    return {"rounds": pd.DataFrame(rows, columns=ROUNDS), "limit": limit, "hours": hours}
 
 
 def _besiege(testbed: Testbed, email: str) -> tuple[str, int, str, float]:
@@ -69,7 +92,7 @@ def _besiege(testbed: Testbed, email: str) -> tuple[str, int, str, float]:
     """
     if not _claim_blindly(testbed, email):
         return "no: the day's mails are spent", 0, "", WITHOUT_MAIL_SECONDS
-    guess = raw_http.activating(email, PASSWORD, _wrong_guess(testbed, email))
+    guess = raw_http.activating(email, PASSWORD, wrong(testbed.stored_code(email)))
     raw_http.send_at_once(testbed.urls, [guess] * testbed.max_attempts)
     during = "claimed" if _claim_blindly(testbed, email) else "refused"
     return "yes", testbed.max_attempts, during, _seconds_of_cool_down(testbed, email)
@@ -85,11 +108,6 @@ def _claim_blindly(testbed: Testbed, email: str) -> bool:
 
     wait_for(is_decided, 10, 0.01)
     return len(testbed.mailbox.wait_for(email, 0)) > mails or testbed.state(email) == "CLAIMED"
-
-
-def _wrong_guess(testbed: Testbed, email: str) -> str:
-    ((code,),) = testbed.execute("SELECT verification_code FROM registrations WHERE email = %(email)s", email=email)
-    return wrong(code)
 
 
 def _seconds_of_cool_down(testbed: Testbed, email: str) -> float:

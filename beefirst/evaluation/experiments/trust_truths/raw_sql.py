@@ -1,8 +1,11 @@
 """What the schema enforces by itself, attacked by raw SQL past the API: truths 1, 6, 8, 9, 10 and 11."""
 
+from dataclasses import replace
+
 import pandas as pd
 
-from beefirst.evaluation.evidence import Evidence, compare, experiment, measurement
+from beefirst.evaluation.evidence import Evidence, compare
+from beefirst.evaluation.procedure import Observed, experiment, measurement
 from beefirst.laboratory.forbidden_sql import REFUSED, attempt
 from beefirst.laboratory.testbed import PASSWORD, Testbed
 
@@ -85,16 +88,23 @@ def attack(testbed: Testbed) -> pd.DataFrame:
     return pd.DataFrame([(truth, what, seen.result, seen.by, by) for truth, what, seen, by in tried], columns=COLUMNS)
 
 
-@experiment
-def refused(attacks: pd.DataFrame, truth: int) -> Evidence:
+def _judge_refusals(attacks: pd.DataFrame, truth: int) -> Evidence:
+    rows = attacks[attacks["truth"] == truth]
+    due = [(what, by) for against, what, _, by in ATTACKS if against == truth]
+    count = int(((rows["result"] == REFUSED) & (rows["refused by"] == rows["expected"])).sum())
+    evidence = compare(
+        f"{count} of {len(due)} attacks by raw SQL refused", list(rows.itertuples(index=False, name=None)), COLUMNS
+    )
+    made = [*zip(rows["attack"], rows["expected"], strict=True)] == due
+    return replace(evidence, holds=evidence.holds and made and count == len(due))
+
+
+@experiment(_judge_refusals, attack)
+def refused(attacks: pd.DataFrame, truth: int) -> Observed:
     """Count the attacks against one truth that the schema refused, each by the constraint or trigger for it.
 
     Args:
         attacks: as `attack` returns them.
         truth: its number.
     """
-    rows = attacks[attacks["truth"] == truth]
-    count = int(((rows["result"] == REFUSED) & (rows["refused by"] == rows["expected"])).sum())
-    return compare(
-        f"{count} of {len(rows)} attacks by raw SQL refused", list(rows.itertuples(index=False, name=None)), COLUMNS
-    )
+    return {"attacks": attacks, "truth": truth}
