@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -16,25 +17,78 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 END_SECONDS = 5
 
 
+@dataclass(frozen=True)
+class Taken:
+    """A mail that was taken.
+
+    Attributes:
+        at: when.
+        client: what the client called itself.
+        sender: of the envelope.
+        recipients: of the envelope.
+        message: the mail.
+    """
+
+    at: datetime
+    client: str
+    sender: str
+    recipients: Sequence[str]
+    message: EmailMessage
+
+
+@dataclass(frozen=True)
+class Held:
+    """A mail that waits to be taken.
+
+    Attributes:
+        at: since when.
+        port: of the client, which is another for each connection.
+    """
+
+    at: datetime
+    port: int
+
+
 class Handler:
     """Takes mail, on the server's thread; aiosmtpd finds handle_… by their names.
 
     Attributes:
-        mails: when each mail came, for whom, and the mail.
-        arrival: notified of each mail.
+        mails: every mail that was taken, in order.
+        held: every mail that had to wait.
+        arrival: notified of each mail, taken or held.
+        may_take: as long as it is not set, every mail waits.
     """
 
     def __init__(self) -> None:
-        self.mails: list[tuple[datetime, Sequence[str], EmailMessage]] = []
+        self.mails = list[Taken]()
+        self.held = list[Held]()
         self.arrival = threading.Condition()
+        self.may_take = asyncio.Event()
+        self.may_take.set()
 
-    async def handle_DATA(self, _: SMTP, __: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Take a mail."""
         message = message_from_bytes(envelope.original_content or b"", EmailMessage, policy=policy.default)
+        if not self.may_take.is_set():
+            await self._hold(session)
+        client, sender = str(session.host_name), str(envelope.mail_from)
         with self.arrival:
-            self.mails.append((datetime.now(UTC), envelope.rcpt_tos, message))
+            self.mails.append(Taken(datetime.now(UTC), client, sender, envelope.rcpt_tos, message))
             self.arrival.notify_all()
         return "250 taken"
+
+    async def _hold(self, session: Session) -> None:
+        peer: Any = session.peer
+        with self.arrival:
+            self.held.append(Held(datetime.now(UTC), peer[1]))
+            self.arrival.notify_all()
+        await self.may_take.wait()
+
+
+def text_of(message: EmailMessage) -> str:
+    """Return the plain text of a mail; empty where it has none."""
+    body = message.get_body(("plain",))
+    return str(body.get_content()).replace("\r\n", "\n") if body else ""
 
 
 class MailServer(Controller):
@@ -63,6 +117,11 @@ class MailServer(Controller):
     def url(self) -> str:
         """Where it listens, as MAIL_URL has it."""
         return f"{'smtps' if self.ssl_context else 'smtp'}://127.0.0.1:{self.port}"
+
+    def let_wait(self, waiting: bool) -> None:
+        """Let every mail wait from now on, or take what has waited."""
+        event = self.handler.may_take
+        self.loop.call_soon_threadsafe(event.clear if waiting else event.set)
 
     def end(self) -> None:
         """End the thread, and with it every connection; doing so again does nothing."""

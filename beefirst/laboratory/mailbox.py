@@ -1,13 +1,15 @@
 """A mail server of one's own: real SMTP on a free port of this machine, and every mail that came, to look at."""
 
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from email.message import EmailMessage
 
 import pandas as pd
 
 from beefirst.errors import MailError
 from beefirst.laboratory.cleanup import Owned, uninterrupted
-from beefirst.laboratory.mail_server import Handler, MailServer
+from beefirst.laboratory.mail_server import Handler, Held, MailServer, Taken, text_of
 
 CODE = re.compile(r"\bcode is ([0-9]{4})\b")
 
@@ -22,7 +24,7 @@ class Mailbox(Owned):
     def __init__(self) -> None:
         # The server's thread knows its handler and not the mailbox, which so can go while it runs.
         self._server = server = self._make_server()
-        self._mails, self._arrival = server.handler.mails, server.handler.arrival
+        self._mails, self._held, self._arrival = server.handler.mails, server.handler.held, server.handler.arrival
         with self._making() as parts, uninterrupted():
             parts.callback(server.end)
             server.start()
@@ -34,7 +36,7 @@ class Mailbox(Owned):
     @property
     def messages(self) -> list[EmailMessage]:
         """Every mail that was taken, in order of arrival."""
-        return [message for _, _, message in self._mails]
+        return [taken.message for taken in self._mails]
 
     def wait_for(self, address: str, count: int = 1, seconds: float = 10) -> list[EmailMessage]:
         """Return the mails to an address once there are `count` of them.
@@ -42,10 +44,29 @@ class Mailbox(Owned):
         Raises:
             MailError: there were fewer after `seconds`.
         """
+        return [taken.message for taken in self.wait_for_taken(address, count, seconds)]
+
+    def wait_for_taken(self, address: str, count: int = 1, seconds: float = 10) -> list[Taken]:
+        """Do as `wait_for`, and return with each mail how it came."""
         with self._arrival:
             if not self._arrival.wait_for(lambda: len(self._to(address)) >= count, seconds):
                 raise MailError(f"{len(self._to(address))} of {count} mails to {address} came within {seconds:g} s.")
             return self._to(address)
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Let every mail that comes in this block wait for the server's reply until the end of it."""
+        self._server.let_wait(True)
+        try:
+            yield
+        finally:
+            self._server.let_wait(False)
+
+    def wait_for_held(self, count: int, seconds: float = 10) -> Sequence[Held]:
+        """Return the mails that have had to wait, once there are `count` of them or `seconds` are over."""
+        with self._arrival:
+            self._arrival.wait_for(lambda: len(self._held) >= count, seconds)
+            return [*self._held]
 
     def code_for(self, address: str, count: int = 1, seconds: float = 10) -> str:
         """Return the newest code that was mailed to an address, once there are `count` of them.
@@ -62,16 +83,14 @@ class Mailbox(Owned):
 
     def table(self) -> pd.DataFrame:
         """Return the mails as a table with the columns when, to, subject and text, which is the first line of it."""
-        rows = [(at, ", ".join(to), mail["Subject"], _text(mail).split("\n")[0]) for at, to, mail in self._mails]
+        rows = [
+            (taken.at, ", ".join(taken.recipients), taken.message["Subject"], text_of(taken.message).split("\n")[0])
+            for taken in self._mails
+        ]
         return pd.DataFrame(rows, columns=["when", "to", "subject", "text"])
 
-    def _to(self, address: str) -> list[EmailMessage]:
-        return [message for _, to, message in self._mails if address in to]
+    def _to(self, address: str) -> list[Taken]:
+        return [taken for taken in self._mails if address in taken.recipients]
 
     def _codes(self, address: str) -> list[str]:
-        return [code for message in self._to(address) for code in CODE.findall(_text(message))]
-
-
-def _text(message: EmailMessage) -> str:
-    body = message.get_body(("plain",))
-    return str(body.get_content()).replace("\r\n", "\n") if body else ""
+        return [code for taken in self._to(address) for code in CODE.findall(text_of(taken.message))]

@@ -138,6 +138,11 @@ class Testbed(Owned):
         print(f"More than {self.ttl_seconds} seconds have passed since {email} was claimed: it is claimed anew.")
         return self.claim_when_free(email, password)
 
+    def stored_code(self, email: str) -> str:
+        """Return the code of a registration as the table holds it; empty where there is no row."""
+        rows = self.execute("SELECT verification_code FROM registrations WHERE email = %(email)s", email=email)
+        return str(rows[0][0]) if rows else ""
+
     def codes_mailed(self, email: str) -> int:
         """Return how many codes have been mailed to an address so far."""
         return sum("code" in str(mail["Subject"]) for mail in self.mailbox.wait_for(email, 0))

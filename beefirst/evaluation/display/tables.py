@@ -1,11 +1,9 @@
 """One look for every table and plot: inline styles, which survive in untrusted notebooks, on GitHub and in print."""
 
 from collections.abc import Mapping, Sequence
-from email.message import EmailMessage
 from html import escape
 from typing import Any
 
-import httpx
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
@@ -124,18 +122,25 @@ def _colour(text: str) -> str | None:
 SHOWN_HEADERS = ("content-type", "cache-control", "www-authenticate", "retry-after")
 
 
-def answer(response: httpx.Response) -> Shown:
-    """Return an answer of the API as it came: status, the headers that matter, and the body."""
-    head = f"HTTP {response.status_code} {response.reason_phrase}"
-    headers = [f"{name}: {response.headers[name]}" for name in SHOWN_HEADERS if name in response.headers]
-    return _framed([head, *headers, "", response.text], GREEN if response.is_success else RED)
+def answer(recorded: Mapping[str, Any]) -> Shown:
+    """Return an answer of the API as it came: status, the headers that matter, and the body.
+
+    Args:
+        recorded: as `laboratory.recording.record_answer` returns it.
+    """
+    head = f"HTTP {recorded['status']} {recorded['reason']}"
+    headers = [f"{name}: {recorded['headers'][name]}" for name in SHOWN_HEADERS if name in recorded["headers"]]
+    return _framed([head, *headers, "", recorded["body"]], GREEN if recorded["status"] < 300 else RED)
 
 
-def mail(message: EmailMessage) -> Shown:
-    """Return a mail as it arrived: its headers and its text."""
-    headers = [f"{name}: {value}" for name, value in message.items()]
-    body = message.get_body(("plain", "html"))
-    return _framed([*headers, "", str(body.get_content()).strip() if body else ""], GREY)
+def mail(recorded: Mapping[str, Any]) -> Shown:
+    """Return a mail as it arrived: its headers and its text.
+
+    Args:
+        recorded: as `laboratory.recording.record_mail` returns it.
+    """
+    headers = [f"{name}: {value}" for name, value in recorded["headers"].items()]
+    return _framed([*headers, "", recorded["text"].strip()], GREY)
 
 
 def terminal(lines: Sequence[str]) -> Shown:
