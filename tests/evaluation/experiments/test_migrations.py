@@ -194,7 +194,7 @@ def test_replicas_whose_lock_does_not_keep_them_apart_run_a_file_several_times(l
     evidence = automatic.many_replicas(2, copies_with(*WITHOUT_LOCK[lock]))
 
     fails(evidence, "times that each file was run: ")
-    assert re.search(r"00\d: 2", evidence.summary), evidence.summary
+    assert re.search(r"00\d: [2-9]", evidence.summary), evidence.summary
 
 
 def test_a_file_that_fails_half_way_leaves_nothing() -> None:
@@ -362,12 +362,12 @@ def test_the_judge_of_files_that_do_not_fit_wants_every_case_and_an_unchanged_da
         what: {"said": words, "refused": True, "before": LEFT, "after": LEFT}
         for what, (_, words) in mishaps.CHANGES.items()
     }
-    edited = "an applied file was edited"
+    edited, bare = "an applied file was edited", {"tables": [], "history": NONE}
 
     assert judged(mishaps.files_that_do_not_fit, starts=starts).holds
     fails(judged(mishaps.files_that_do_not_fit, starts={}), "0 of 5", f"{edited}, not tried, FAIL, refused")
-    for change in ({"after": HALF_WAY}, {"refused": False}, {"said": "Refused."}, {"before": {}, "after": {}}):
-        assert not judged(mishaps.files_that_do_not_fit, starts=starts | {edited: starts[edited] | change}).holds
+    for change in ({"after": HALF_WAY}, {"refused": False}, {"said": "Refused."}, {"before": bare, "after": bare}):
+        fails(judged(mishaps.files_that_do_not_fit, starts=starts | {edited: starts[edited] | change}), "4 of 5")
 
 
 @pytest.mark.parametrize("history", [NONE, HISTORY.head(1), HISTORY.assign(sha256="a" * 64)])
