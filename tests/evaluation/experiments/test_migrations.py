@@ -170,8 +170,7 @@ def test_a_file_that_does_not_mind_an_existing_table_cannot_be_run_again(
 
     evidence = automatic.file_runs_again_by_hand(migrated, tmp_path)
 
-    assert not evidence.holds
-    assert 'relation "registrations" already exists' in evidence.summary
+    fails(evidence, '2, failed, relation "registrations" already exists')
 
 
 def test_a_file_that_makes_another_table_than_before_cannot_be_run_again(database: ScratchDatabase) -> None:
@@ -333,9 +332,12 @@ def test_the_judge_of_a_second_start_compares_what_was_made_with_what_is_there()
 
 def test_the_judge_of_runs_by_hand_counts_them() -> None:
     columns = pd.DataFrame([("id", "uuid")], columns=["column_name", "data_type"])
+    twice = pd.DataFrame([(1, "ran", "it exists"), (2, "ran", "it exists")], columns=["run", "result", "said"])
+    found = partial(judged, automatic.file_runs_again_by_hand, before=columns, after=columns)
 
-    assert judged(automatic.file_runs_again_by_hand, said=["it exists"] * 2, before=columns, after=columns).holds
-    fails(judged(automatic.file_runs_again_by_hand, said=["it exists"], before=columns, after=columns))
+    assert found(runs=twice).holds
+    fails(found(runs=twice.head(1)), "run 1 times")
+    fails(found(runs=twice.assign(result="failed")), "1, failed, it exists")
 
 
 def test_the_judge_of_a_file_that_failed_looks_at_what_it_left() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pandas as pd
-from psycopg import Connection
+from psycopg import Connection, DatabaseError
+from psycopg.errors import Diagnostic
 
 from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.migration_history import judge_history, observe_history, shortened
@@ -22,7 +23,7 @@ Start: TypeAlias = Callable[[str], ApiProcess]
 
 FIRST = "001_create_registrations.sql"
 
-TIMES_BY_HAND = 2
+TIMES_BY_HAND, RAN = 2, "ran"
 
 
 def _judge_first_start(
@@ -82,23 +83,38 @@ def _count_same(before: pd.DataFrame, after: pd.DataFrame) -> int:
     return len(set(before.itertuples(index=False, name=None)) & set(after.itertuples(index=False, name=None)))
 
 
-def _judge_second_run(said: Sequence[str], before: pd.DataFrame, after: pd.DataFrame) -> Evidence:
-    rows = pd.DataFrame(list(enumerate(said, start=1)), columns=["run", "notice"])
+def _judge_second_run(runs: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame) -> Evidence:
     unchanged = len(before) > 0 and after.equals(before)
-    left = "the table as it was" if unchanged else "another table than before"
-    return Evidence(unchanged and len(said) == TIMES_BY_HAND, f"ran twice and left {left}: {'; '.join(said)}", rows)
+    left, said = "the table as it was" if unchanged else "another table than before", "; ".join(runs["said"])
+    ran = runs["result"].tolist() == [RAN] * TIMES_BY_HAND
+    return Evidence(unchanged and ran, f"run {len(runs)} times, it left {left}: {said}", runs)
 
 
 @experiment(_judge_second_run)
 def file_runs_again_by_hand(database: ScratchDatabase, folder: Path = MIGRATIONS) -> Observed:
     """Run the first file of a folder twice, past the runner, where it was applied; the table must stay as it is."""
-    said: list[str] = []
     with database.connect() as connection:
-        connection.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
         before = catalog.columns(connection)
-        for _ in range(TIMES_BY_HAND):
-            connection.execute((folder / FIRST).read_bytes())
-        return {"said": said, "before": before, "after": catalog.columns(connection)}
+        runs = [(number, *_run_by_hand(connection, folder / FIRST)) for number in range(1, TIMES_BY_HAND + 1)]
+        after = catalog.columns(connection)
+    return {"runs": pd.DataFrame(runs, columns=["run", "result", "said"]), "before": before, "after": after}
+
+
+def _run_by_hand(connection: Connection[Any], file: Path) -> tuple[str, str]:
+    """Return how a file ran, and what PostgreSQL said to it."""
+    notices: list[str] = []
+
+    def note(notice: Diagnostic) -> None:
+        notices.append(notice.message_primary or "")
+
+    connection.add_notice_handler(note)
+    try:
+        connection.execute(file.read_bytes())
+    except DatabaseError as error:
+        return "failed", str(error).partition("\n")[0]
+    finally:
+        connection.remove_notice_handler(note)
+    return RAN, "; ".join(notices)
 
 
 def _judge_replicas(
