@@ -66,7 +66,15 @@ def _plain_scalar(name: str, value: Any) -> Any:
 
 def _restored(value: Any) -> Any:
     if isinstance(value, dict) and value.keys() == FRAME:
-        return pd.DataFrame(value["rows"], columns=value["columns"], dtype=object).infer_objects()
+        frame = pd.DataFrame(value["rows"], columns=value["columns"], dtype=object)
+        kinds = {name: frame[name].infer_objects().dtype for name in frame if not _has_gaps_among_integers(frame[name])}
+        return frame.astype(kinds)
     if isinstance(value, dict):
         return {name: _restored(inner) for name, inner in value.items()}
     return value
+
+
+def _has_gaps_among_integers(column: pd.Series) -> bool:
+    """Tell whether pandas would make floats of whole numbers, for one is missing."""
+    present = [value for value in column if value is not None]
+    return len(present) < len(column) and bool(present) and all(isinstance(value, int) for value in present)

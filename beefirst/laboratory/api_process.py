@@ -43,10 +43,11 @@ class ApiProcess(Owned):
     Attributes:
         url: where it answers.
         database_url: as given.
-        seconds_until_ready: from the start of the process to the first answer that says ready, by this process's clock.
+        began: when the process was started, by this process's monotonic clock.
+        ready: when the first answer came that says ready, by the same clock.
     """
 
-    seconds_until_ready: float
+    ready: float
 
     def __init__(self, database_url: str, dotenv: str = "", code: Path | None = None, **settings: Any) -> None:
         self.database_url = database_url
@@ -60,7 +61,7 @@ class ApiProcess(Owned):
             folder = Path(parts.enter_context(new_folder("beefirst-api-")))
             (folder / ".env").write_text(dotenv)
             self._log = folder / "api.log"
-            self._began = time.monotonic()
+            self.began = time.monotonic()
             with self._log.open("wb") as log:
                 self._server = ServerProcess("The API", ["api"], environment, f"{self.url}/health/ready", folder, log)
             register("process", self.pid)
@@ -75,12 +76,17 @@ class ApiProcess(Owned):
         """
         try:
             self._server.wait_until_ready(seconds)
-            self.seconds_until_ready = time.monotonic() - self._began
+            self.ready = time.monotonic()
         except ProcessError as error:
             last = (self.log().strip().splitlines() or ["it said nothing"])[-1]
             self.stop()
             raise ProcessError(f"{error} {last}") from None
         return self
+
+    @property
+    def seconds_until_ready(self) -> float:
+        """From the start of the process to the first answer that says ready, by this process's clock."""
+        return self.ready - self.began
 
     @property
     def pid(self) -> int:

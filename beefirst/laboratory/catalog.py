@@ -28,12 +28,10 @@ CONSTRAINTS = """
      ORDER BY contype DESC, conname
 """
 HISTORY = """
-    SELECT name, left(sha256, 12) AS sha256, date_trunc('second', applied_at) AS applied_at,
-           round(milliseconds::numeric, 1) AS ms
+    SELECT version, name, sha256, applied_at, milliseconds::float8 AS milliseconds
       FROM schema_migrations
      ORDER BY version
 """
-APPLIED = "SELECT version, name, sha256, applied_at FROM schema_migrations ORDER BY version"
 MADE = """
     SELECT 'constraint' AS kind, conname::text AS name, oid::int8, xmin::text AS "transaction"
       FROM pg_constraint
@@ -108,13 +106,8 @@ def schema(connection: Connection[Any], like: Catalogue | None = None) -> Catalo
 
 
 def history(connection: Connection[Any]) -> pd.DataFrame:
-    """Return schema_migrations: what was applied, its checksum's first 12 digits, when, and in how many ms."""
+    """Return schema_migrations: number and name of what was applied, its checksum, when, and in how many ms."""
     return query(connection, HISTORY)
-
-
-def applied(connection: Connection[Any]) -> pd.DataFrame:
-    """Return schema_migrations as it is, but for how long each took: version, name, sha256, applied_at."""
-    return query(connection, APPLIED)
 
 
 def connections(connection: Connection[Any]) -> pd.DataFrame:

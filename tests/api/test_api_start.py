@@ -13,10 +13,11 @@ import httpx
 import pytest
 from psycopg import sql
 
-from beefirst.evaluation.experiments import migrations, schema
+from beefirst.evaluation.experiments import schema
 from beefirst.laboratory import catalog
 from beefirst.laboratory.api_process import ApiProcess, start_api
 from beefirst.laboratory.environment import clean_environment
+from beefirst.laboratory.project_copy import ProjectCopy
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.ports import free_port
 from beefirst.machine.processes import answers
@@ -178,7 +179,7 @@ def test_ready_says_what_is_missing_in_a_database_that_lost_its_history(
 def test_a_newer_release_that_migrates_does_not_make_a_running_one_unready(
     api: ApiProcess, database: ScratchDatabase
 ) -> None:
-    with migrations.ProjectCopy(extra=1) as newer, newer.start(database) as beside:
+    with ProjectCopy(extra=1) as newer, newer.start(database) as beside:
         beside.wait_until_ready()
 
         assert api.get("/health/ready").status_code == 200

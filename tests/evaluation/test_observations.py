@@ -33,6 +33,12 @@ def test_what_is_missing_is_none_whatever_it_was() -> None:
     assert to_data({"frame": frame})["frame"]["rows"] == [[1, None, None], [None, None, 1.0]]
 
 
+def test_whole_numbers_stay_whole_where_one_is_missing() -> None:
+    frame = pd.DataFrame({"length": pd.array([255, None], dtype="Int64")})
+
+    assert [str(value) for value in through_a_file(frame=frame)["frame"]["length"]] == ["255", "None"]
+
+
 def test_times_and_ids_become_text_and_tuples_lists() -> None:
     moment, number = datetime(2026, 1, 2, tzinfo=UTC), UUID(int=4)
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import pytest
@@ -16,7 +17,7 @@ from bs4 import BeautifulSoup
 
 from beefirst.errors import ConfigurationError, NotebooksFailedError
 from beefirst.evaluation.records import NOT_FINISHED, make_record, save_record
-from beefirst.evaluation.report import pdf, write
+from beefirst.evaluation.report import compose, pdf, write
 from beefirst.laboratory.environment import clean_environment
 from beefirst.machine.folders import CHECKOUT
 from beefirst.machine.waiting import wait_until
@@ -148,7 +149,7 @@ def test_the_page_loads_nothing_and_its_links_stay_within_it(report: Report) -> 
     assert pictures
     assert all(source.startswith("data:image/png;base64,") for source in pictures)
     assert report.page.select("script, link, iframe") == []
-    assert {link for link in links if not link.startswith("#")} == set()
+    assert [link for link in links if not link.startswith("#") and not (report.folder / unquote(link)).exists()] == []
     assert "#02_bad" in links
 
 
@@ -183,13 +184,15 @@ def test_what_an_earlier_report_left_does_not_stay_beside_a_new_one(
 ) -> None:
     monkeypatch.setattr(pdf, "BROWSERS", ("no-such-browser",))
     (tmp_path / "report" / "notebooks").mkdir(parents=True)
-    for old in ("report.html", "report.pdf", "notebooks/09_gone.ipynb"):
+    (tmp_path / "report" / "evidence").mkdir()
+    for old in ("report.html", "report.pdf", "notebooks/09_gone.ipynb", "evidence/X.1.json"):
         (tmp_path / "report" / old).write_text("old")
 
     write.write_report(tmp_path / "report", notebooks)
 
     assert sorted(path.name for path in (tmp_path / "report").rglob("*.*")) == [
         "01_good.ipynb",
+        "A.1.json",
         "junit.xml",
         "report.html",
     ]
@@ -308,6 +311,22 @@ def test_a_folder_that_may_not_be_entered_is_answered_with_one_line(tmp_path: Pa
             write.write_report(tmp_path / "closed" / "report")
     finally:
         os.seteuid(user)
+
+
+def test_a_folder_that_cannot_be_written_is_answered_before_docker_is_asked_for_anything(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file in the place of the folder")
+    (tmp_path / "foreign" / "notebooks").mkdir(parents=True)
+    (tmp_path / "foreign" / "notebooks" / "mine.ipynb").touch()
+
+    for folder, reason in (
+        ("taken", "taken \\(File exists\\)"),
+        ("taken/report", "taken.* \\("),
+        ("foreign", "foreign/notebooks is no report's"),
+    ):
+        with pytest.raises(ConfigurationError, match=f"{reason}.*name another folder with --output"):
+            compose.write_compose_report(tmp_path / folder)
+
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["foreign", "mine.ipynb", "notebooks", "taken"]
 
 
 def test_a_report_that_may_not_be_replaced_stays_whole(tmp_path: Path, notebooks: Path) -> None:

@@ -22,8 +22,6 @@ LONG_TEST_FUNCTIONS: dict[str, str] = {}
 ENTRIES = {
     "beefirst.__main__": "python -m beefirst",
     "beefirst.evaluation.pytest_plugin": "pytest, by pyproject.toml",
-    "beefirst.evaluation.sabotage.matrix": "python -m tests.tools.sabotage",
-    "beefirst.evaluation.sabotage.own_defect": "notebook 11",
 }
 DATA = {
     "page_config.json": "JupyterLab, by the name",

@@ -1,6 +1,7 @@
 """Assertions on what an experiment showed."""
 
 from collections.abc import Callable
+from typing import Any
 
 from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.observations import from_data, to_data
@@ -13,6 +14,11 @@ def fails(evidence: Evidence, *words: str) -> None:
     assert "the experiment itself stopped" not in evidence.summary
     for word in words:
         assert word in evidence.summary
+
+
+def judged(experiment: Callable[..., Evidence], **observed: Any) -> Evidence:
+    """Return what the judge of an experiment makes of these observations, which nobody made."""
+    return judge_data(vars(experiment)["judge"], to_data(observed), vars(experiment)["method"])
 
 
 def judge_anew(experiment: Callable[..., Evidence], evidence: Evidence, **altered: object) -> Evidence:

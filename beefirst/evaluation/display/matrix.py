@@ -24,7 +24,7 @@ class LiveMatrix:
         self._rows, self._columns = rows, columns
         self._cells = [{key: WAITING if key in keys else NOT_ASKED for key in rows} for keys in asked]
         self._claimed: dict[int, str] = {}
-        self._handle = display(self._shown(), display_id=True)
+        self._handle = display(self.shown(), display_id=True)
 
     def fill(self, column: int, found: Mapping[str, str], claimed: str = "") -> None:
         """Write what came in for a column.
@@ -37,9 +37,10 @@ class LiveMatrix:
         self._cells[column] |= {key: word for key, word in found.items() if key in self._rows}
         self._claimed[column] = claimed
         if self._handle:
-            self._handle.update(self._shown())
+            self._handle.update(self.shown())
 
-    def _shown(self) -> Shown:
+    def shown(self) -> Shown:
+        """Return the matrix as it is by now."""
         head = "".join(
             f'<th style="{CELL}text-align:left;font-weight:600">{escape(name)}</th>' for name in self._columns
         )

@@ -2,23 +2,27 @@
 
 import platform
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from beefirst.database.migration_files import read_migrations
-from beefirst.evaluation.evidence import Evidence, compare, experiment, not_shown_here
+from beefirst.evaluation.display.tables import fields
+from beefirst.evaluation.evidence import Evidence, not_shown_here
+from beefirst.evaluation.migration_history import judge_history, observe_history
 from beefirst.evaluation.notebook_list import FIRST, LiveTable, find_notebooks
-from beefirst.evaluation.records import Record, load_record, make_record
+from beefirst.evaluation.procedure import Observed, experiment
+from beefirst.evaluation.promises import CHECKS
+from beefirst.evaluation.records import Check, Record, load_record
 from beefirst.evaluation.report.runner import run_notebook
 from beefirst.evaluation.run_context import RunContext
+from beefirst.evaluation.verdict import conclude_from
 from beefirst.jupyter.readers_copy import copies_folder, outdated
-from beefirst.laboratory import catalog
 from beefirst.laboratory.running_service import OWN, RunningService, jupyterlab_url
-from beefirst.machine.folders import CHECKOUT, MIGRATIONS
+from beefirst.machine.folders import CHECKOUT
 
 
 def programs(service: RunningService) -> pd.DataFrame:
@@ -49,48 +53,65 @@ def _target(service: RunningService) -> str:
         return f"{info.host}:{info.port}, database {info.dbname}"
 
 
-@experiment
-def api_is_ready(service: RunningService) -> Evidence:
+def _judge_readiness(state: Mapping[str, Any], address: str) -> Evidence:
+    return Evidence(state["status"] == "ready", f"{address}/health says {state['status']}", fields(state))
+
+
+@experiment(_judge_readiness)
+def api_is_ready(service: RunningService) -> Observed:
     """Ask the API for its own state, which includes that its database answers and has every migration."""
-    state = service.get("/health")
-    rows = pd.DataFrame([(name, "NULL" if value is None else str(value)) for name, value in state.items()])
-    summary = f"{service.browser_url}/health says {state['status']}"
-    return Evidence(state["status"] == "ready", summary, rows.set_axis(["field", "value"], axis="columns"))
+    return {"state": service.get("/health"), "address": service.browser_url}
 
 
-@experiment
-def migrations_are_those_shipped(service: RunningService) -> Evidence:
+@experiment(judge_history)
+def migrations_are_those_shipped(service: RunningService) -> Observed:
     """Compare the database's own record of its migrations with the files that were shipped."""
     with service.connect() as connection:
-        history = catalog.history(connection)
-    shipped = {file.name: file.sha256[:12] for file in read_migrations(MIGRATIONS)}
-    applied = dict(zip(history["name"], history["sha256"], strict=True))
-    rows = [
-        (name, _moment(history, name), applied.get(name, "not applied"), shipped.get(name, "not shipped"))
-        for name in dict.fromkeys([*shipped, *applied])
-    ]
-    newest = history["name"].iloc[-1] if len(history) else "none"
-    summary = f"{len(applied)} applied, {len(shipped)} shipped; newest: {newest}"
-    return compare(summary, rows, ["migration", "applied at", "sha256 in the database", "expected"])
+        return observe_history(connection)
 
 
-def _moment(history: pd.DataFrame, name: str) -> str:
-    moments = history.loc[history["name"] == name, "applied_at"]
-    return str(moments.iloc[0]) if len(moments) else ""
-
-
-@experiment
-def jupyterlab_answers(service: RunningService) -> Evidence:
-    """Ask the JupyterLab that serves the reader, where this is not a notebook on its own."""
-    if service.way == OWN:
+def _judge_jupyterlab(way: str, answered: str | None) -> Evidence:
+    if way == OWN:
         return not_shown_here("docker compose up, or python -m beefirst up")
-    url = jupyterlab_url()
-    return Evidence(url is not None, f"address that answers: {url}")
+    return Evidence(answered is not None, f"address that answers: {answered}")
 
 
-@experiment
-def every_notebook_holds(folder: Path | None = None) -> Evidence:
-    """Run every notebook but the first, in order, filling the list of notebooks as they go, and count what they found.
+@experiment(_judge_jupyterlab)
+def jupyterlab_answers(service: RunningService) -> Observed:
+    """Ask the JupyterLab that serves the reader, where this is not a notebook on its own."""
+    return {"way": service.way, "answered": None if service.way == OWN else jupyterlab_url()}
+
+
+def _judge_notebooks(due: Sequence[str], notebooks: pd.DataFrame, checks: pd.DataFrame) -> Evidence:
+    reasons = {name: _why_not(name, notebooks, checks) for name in due}
+    failed = [f"{name}: {reason}" for name, reason in reasons.items() if reason]
+    hidden = int((checks["result"] == "NOT SHOWN HERE").sum())
+    hold = f"{len(reasons) - len(failed)} of {len(reasons)} hold"
+    hold += f" ({hidden} of their checks cannot be shown here)" if hidden else ""
+    words = [f"{hold}, in {notebooks['seconds'].sum():.0f} s", *failed]
+    return Evidence(len(reasons) > 0 and not failed, "; ".join(words))
+
+
+def _why_not(notebook: str, notebooks: pd.DataFrame, checks: pd.DataFrame) -> str:
+    """Return why a notebook does not hold, or nothing: its verdict is not believed, but counted again."""
+    records = notebooks[notebooks["notebook"] == notebook].to_dict("records")
+    if not records:
+        return "there is no record of its run"
+    said = records[-1]["verdict"]
+    if not said.startswith("PASS"):
+        return str(records[-1]["sentence"])
+    made = checks[checks["notebook"] == notebook]
+    results = dict(zip(made["check"], made["result"], strict=True))
+    for key in CHECKS.get(notebook, ()):
+        results.setdefault(key, "NOT MADE")
+    lines = [{"key": key, "requirement": "", "result": result, "evidence": ""} for key, result in results.items()]
+    counted, sentence = conclude_from([Check.model_validate(line) for line in lines])
+    return "" if counted == said else f"it says {said}, and its checks say {counted}: {sentence}"
+
+
+@experiment(_judge_notebooks)
+def every_notebook_holds(folder: Path | None = None) -> Observed:
+    """Run every notebook but the first, in order, filling the list of notebooks as they go, and note what they found.
 
     Where the run that this notebook is part of has run others already, those are counted, as they were found.
 
@@ -98,15 +119,18 @@ def every_notebook_holds(folder: Path | None = None) -> Evidence:
         folder: where they lie; see `find_notebooks`.
     """
     context = RunContext.current()
-    if names := context.others_run:
-        records = [load_record(name, context.records_folder) or _missing(name) for name in names]
+    if due := context.others_run:
+        records = [record for name in due if (record := load_record(name, context.records_folder))]
     else:
-        records = _run_all([path for path in find_notebooks(folder) if path.stem != FIRST], folder)
-    return Evidence(bool(records) and all(record.holds for record in records), _count(records))
-
-
-def _missing(notebook: str) -> Record:
-    return make_record(notebook, "FAIL", "there is no record of its run", 0, [])
+        paths = [path for path in find_notebooks(folder) if path.stem != FIRST]
+        due, records = [path.stem for path in paths], _run_all(paths, folder)
+    notebooks = [(it.notebook, it.verdict, it.sentence, it.seconds) for it in records]
+    checks = [(it.notebook, check.key, check.result) for it in records for check in it.checks]
+    return {
+        "due": due,
+        "notebooks": pd.DataFrame(notebooks, columns=["notebook", "verdict", "sentence", "seconds"]),
+        "checks": pd.DataFrame(checks, columns=["notebook", "check", "result"]),
+    }
 
 
 def _run_all(paths: Sequence[Path], folder: Path | None) -> list[Record]:
@@ -121,16 +145,6 @@ def _run_all(paths: Sequence[Path], folder: Path | None) -> list[Record]:
         live.stop()
         raise
     return records
-
-
-def _count(records: Sequence[Record]) -> str:
-    """Say in a line how many notebooks hold, how long they took, and what failed in the others."""
-    failed = [f"{record.notebook}: {record.sentence}" for record in records if not record.holds]
-    seconds = sum(record.seconds for record in records)
-    hidden = sum(check.result == "NOT SHOWN HERE" for record in records for check in record.checks)
-    hold = f"{len(records) - len(failed)} of {len(records)} hold"
-    hold += f" ({hidden} of their checks cannot be shown here)" if hidden else ""
-    return "; ".join([f"{hold}, in {seconds:.0f} s", *failed])
 
 
 def copies() -> str:

@@ -1,11 +1,8 @@
 """Notebook 04: how long a start takes, by the API's own stop-watch and by one outside, and how everything came up."""
 
-import os
-import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -13,14 +10,15 @@ import pandas as pd
 from beefirst.evaluation.display import charts, timelines
 from beefirst.evaluation.display.progress import Progress
 from beefirst.evaluation.display.tables import Shown, table
-from beefirst.evaluation.evidence import Evidence, experiment, measurement, not_shown_here
+from beefirst.evaluation.evidence import Evidence, not_shown_here
+from beefirst.evaluation.procedure import Observed, experiment, measurement
 from beefirst.evaluation.promises import START_BUDGET_SECONDS
 from beefirst.evaluation.run_context import RunContext
-from beefirst.laboratory.api_process import fetch, start_api
+from beefirst.laboratory.api_process import start_api
 from beefirst.laboratory.compose_start import ComposeStart, look_at_start
-from beefirst.laboratory.running_service import OWN, RunningService, jupyterlab_url_from_here
+from beefirst.laboratory.program_starts import look_at_programs
+from beefirst.laboratory.running_service import RunningService
 from beefirst.laboratory.scratch_database import ScratchDatabase
-from beefirst.machine.stopwatch import process_age
 
 CLOSE_SECONDS, CLOSE_SHARE = 0.1, 0.1
 """How far apart the two stop-watches may be, as seconds or as a share of the start, whichever is more.
@@ -34,9 +32,12 @@ ROUGH_SECONDS, ROUGH_SHARE = 0.3, 0.5
 FROM_THE_COMMAND = "python -m beefirst report --compose, in a checkout with Docker"
 """What measures from the command itself, containers included."""
 
-
 HOST_CLOCK = "{:.1f} s from `docker compose up` to the API ready, by the clock of the host that gave the command"
 OWN_CLOCK = "{:.1f} s from the creation of this container to the API ready"
+
+
+ONE_CLOCK_SECONDS = 1e-6
+"""Two stop-watches do not agree as closely as this: one is given out as both."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,18 @@ class Start:
 
     Attributes:
         phases: by the API's own stop-watch: phase, begins at, seconds.
-        outside: seconds from the start of the process to the first answer that says ready, by this process's clock.
+        began: when its process was started, by this process's clock.
+        ready: when its first answer came that says ready, by the same clock.
     """
 
     phases: pd.DataFrame
-    outside: float
+    began: float
+    ready: float
+
+    @property
+    def outside(self) -> float:
+        """Seconds until ready by this process's clock."""
+        return self.ready - self.began
 
     @property
     def inside(self) -> float:
@@ -60,6 +68,11 @@ class Start:
     def gap(self) -> float:
         """Seconds that the stop-watch outside shows more."""
         return self.outside - self.inside
+
+    @property
+    def is_in_time(self) -> bool:
+        """Whether it was ready within the budget by both of them."""
+        return 0 < self.outside < START_BUDGET_SECONDS and 0 < self.inside < START_BUDGET_SECONDS
 
 
 @measurement
@@ -75,7 +88,7 @@ def measure_start(database: ScratchDatabase, code: Path | None = None) -> Start:
 
 def _start_once(database: ScratchDatabase, code: Path | None = None) -> Start:
     with start_api(database.url, code=code) as api:
-        return Start(api.startup(), api.seconds_until_ready)
+        return Start(api.startup(), api.began, api.ready)
 
 
 @measurement
@@ -93,12 +106,39 @@ def measure_starts(count: int, database: ScratchDatabase) -> Sequence[Start]:
     return starts
 
 
-@experiment
-def first_start_is_within_budget(start: Start) -> Evidence:
-    """Judge the start on an empty database, and draw where its time went."""
-    summary = f"first start, with an empty database: {start.outside:.2f} s"
+def _judge_first_start(moments: pd.DataFrame, phases: pd.DataFrame) -> Evidence:
+    (start,) = starts = _starts(moments, phases)
+    summary, doubts = f"first start, with an empty database: {start.outside:.2f} s", _doubts(starts)
     picture = timelines.start_phases(start.phases)
-    return Evidence(start.outside < START_BUDGET_SECONDS, summary, as_text(start.phases, 3), picture)
+    return Evidence(start.is_in_time and not doubts, "; ".join([summary, *doubts]), as_text(start.phases, 3), picture)
+
+
+@experiment(_judge_first_start, measure_start)
+def first_start_is_within_budget(start: Start) -> Observed:
+    """Judge the start on an empty database, and draw where its time went."""
+    return _observed([start])
+
+
+def _observed(starts: Sequence[Start]) -> Observed:
+    moments = [(number, start.began, start.ready) for number, start in enumerate(starts, 1)]
+    phases = [start.phases.assign(start=number) for number, start in enumerate(starts, 1)]
+    return {"moments": pd.DataFrame(moments, columns=["start", "began", "ready"]), "phases": pd.concat(phases)}
+
+
+def _starts(moments: pd.DataFrame, phases: pd.DataFrame) -> list[Start]:
+    return [
+        Start(phases[phases["start"] == it.start].drop(columns="start"), float(it.began), float(it.ready))
+        for it in moments.itertuples()
+    ]
+
+
+def _doubts(starts: Sequence[Start]) -> list[str]:
+    """Return why the times are not those of two stop-watches, and of one start after another."""
+    copied = [str(number) for number, start in enumerate(starts, start=1) if abs(start.gap) < ONE_CLOCK_SECONDS]
+    found = [f"one stop-watch is given out as both in start {', '.join(copied)}"] if copied else []
+    if any(later.began < earlier.ready for earlier, later in pairwise(starts)):
+        found.append("the starts are not one after another on one clock")
+    return found
 
 
 @measurement
@@ -107,28 +147,39 @@ def phases_in_numbers(start: Start) -> Shown:
     return table(as_text(start.phases, 3))
 
 
-@experiment
-def every_start_is_within_budget(starts: Sequence[Start]) -> Evidence:
-    """Judge every one of many starts, and draw them all; the rows are those that took longer."""
-    seconds = [start.outside for start in starts]
-    late = [(number, second) for number, second in enumerate(seconds, 1) if second >= START_BUDGET_SECONDS]
+def _judge_starts(moments: pd.DataFrame, phases: pd.DataFrame) -> Evidence:
+    starts = _starts(moments, phases)
+    seconds, doubts = [start.outside for start in starts], _doubts(starts)
+    late = [(number, start.outside) for number, start in enumerate(starts, 1) if not start.is_in_time]
     summary = f"{len(seconds) - len(late)} of {len(seconds)} within budget, slowest {max(seconds):.2f} s"
     rows = pd.DataFrame(late, columns=["start", "until ready, from outside (s)"])
-    return Evidence(not late, summary, rows, charts.start_spread(seconds))
+    return Evidence(not late and not doubts, "; ".join([summary, *doubts]), rows, charts.start_spread(seconds))
 
 
-@experiment
-def stop_watches_agree(first: Start, starts: Sequence[Start]) -> Evidence:
-    """Hold the API's own stop-watch to the one outside: roughly in the first start, closely where they agree best."""
+@experiment(_judge_starts, measure_starts)
+def every_start_is_within_budget(starts: Sequence[Start]) -> Observed:
+    """Judge every one of many starts, and draw them all; the rows are those that took longer."""
+    return _observed(starts)
+
+
+def _judge_stop_watches(first: dict[str, pd.DataFrame], others: dict[str, pd.DataFrame]) -> Evidence:
+    (start,) = alone = _starts(**first)
+    starts = _starts(**others)
     gap = min(abs(start.gap) for start in starts)
-    quickest = min(start.outside for start in starts)
-    roughly = abs(first.gap) < max(ROUGH_SECONDS, ROUGH_SHARE * first.outside)
-    closely = gap < max(CLOSE_SECONDS, CLOSE_SHARE * quickest)
+    roughly = abs(start.gap) < max(ROUGH_SECONDS, ROUGH_SHARE * start.outside)
+    closely = gap < max(CLOSE_SECONDS, CLOSE_SHARE * min(start.outside for start in starts))
     summary = (
-        f"{first.inside:.2f} s inside and {first.outside:.2f} s outside at first; "
+        f"{start.inside:.2f} s inside and {start.outside:.2f} s outside at first; "
         f"{1000 * gap:.0f} ms apart where they agree best"
     )
-    return Evidence(roughly and closely, summary, spread(starts))
+    doubts = _doubts(alone) + _doubts(starts)
+    return Evidence(roughly and closely and not doubts, "; ".join([summary, *doubts]), spread(starts))
+
+
+@experiment(_judge_stop_watches, measure_start, measure_starts)
+def stop_watches_agree(first: Start, starts: Sequence[Start]) -> Observed:
+    """Hold the API's own stop-watch to the one outside: roughly in the first start, closely where they agree best."""
+    return {"first": _observed([first]), "others": _observed(starts)}
 
 
 def spread(starts: Sequence[Start]) -> pd.DataFrame:
@@ -155,59 +206,10 @@ def as_text(seconds: pd.DataFrame, decimals: int) -> pd.DataFrame:
     return seconds.assign(**{name: numbers[name].map(f"{{:.{decimals}f}}".format) for name in numbers})
 
 
-PYTHON = re.compile(rb".*python[0-9.]*")
-
-ONE_START_SECONDS = 120
-"""Programs that began further apart than this did not start together."""
-
-
 @measurement
 def measure_programs(service: RunningService) -> pd.DataFrame:
-    """Ask each program of the running service when it began and was ready.
-
-    Returns:
-        The columns program, began, ready: seconds since the first of them began. PostgreSQL counts as ready
-        when the API is connected. A program that had been running for ONE_START_SECONDS when the API began is
-        left out: it did not start with it.
-    """
-    startup = service.get("/health/startup")
-    api_began = datetime.fromisoformat(startup["started_at"]).timestamp()
-    programs = [("API", api_began, api_began + startup["seconds"])]
-    if service.way != OWN:  # a server on which a notebook makes scratch databases was up long before
-        connected = api_began + sum(phase["seconds"] for phase in startup["phases"][:2])
-        programs = [("PostgreSQL", _database_began(service), connected), *programs, *_jupyterlab()]
-    frame = pd.DataFrame(programs, columns=["program", "began", "ready"])
-    frame = frame[abs(frame["began"] - api_began) < ONE_START_SECONDS].reset_index(drop=True)
-    first = frame["began"].min()
-    return frame.assign(began=frame["began"] - first, ready=frame["ready"] - first)
-
-
-def _database_began(service: RunningService) -> float:
-    with service.connect() as connection:
-        (began,) = connection.execute("SELECT extract(epoch FROM pg_postmaster_start_time())::float8").fetchall()[0]
-    return float(began)
-
-
-def _jupyterlab() -> list[tuple[str, float, float]]:
-    url = jupyterlab_url_from_here()
-    if url is None or (process := _notebooks_process()) is None:
-        return []
-    started = fetch(url + "/api/status", os.environ.get("JUPYTER_TOKEN", "")).json()["started"]
-    began = time.time() - process_age(process)
-    return [("JupyterLab", began, datetime.fromisoformat(started).timestamp())]
-
-
-def _notebooks_process() -> int | None:
-    """Return the process that serves JupyterLab: this kernel's parent, or the container's only one."""
-    candidates = [os.getppid(), *(int(path.name) for path in Path("/proc").glob("[0-9]*"))]
-    for pid in candidates:
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"notebooks" in words and b"beefirst" in words and PYTHON.fullmatch(words[0]):
-            return pid
-    return None
+    """Ask each program of the running service when it began and was ready; see `look_at_programs`."""
+    return look_at_programs(service)
 
 
 @measurement
@@ -216,8 +218,19 @@ def measure_compose_start(service: RunningService) -> ComposeStart | None:
     return look_at_start(service)
 
 
-@experiment
-def command_is_within_budget(programs: pd.DataFrame, start: ComposeStart | None) -> Evidence:
+def _judge_command(programs: pd.DataFrame, moments: dict[str, float] | None, from_command: float) -> Evidence:
+    shown, start = timelines.timeline(programs), ComposeStart(**moments) if moments else None
+    doubt = start.doubt(START_BUDGET_SECONDS) if start else ""
+    seconds, said = ([from_command], [HOST_CLOCK.format(from_command)]) if from_command else ([], [])
+    if start and not doubt:
+        seconds, said = [*seconds, start.seconds], [*said, OWN_CLOCK.format(start.seconds)]
+    if not seconds:
+        return replace(not_shown_here(FROM_THE_COMMAND, doubt), picture=shown)
+    return Evidence(max(seconds) < START_BUDGET_SECONDS, "; ".join(said), picture=shown)
+
+
+@experiment(_judge_command, measure_programs, measure_compose_start)
+def command_is_within_budget(programs: pd.DataFrame, start: ComposeStart | None) -> Observed:
     """Judge the time to the API ready, and draw how the programs of the running service came up.
 
     It counts from the creation of this container, and by the clock of the host from the command itself where the host
@@ -227,14 +240,8 @@ def command_is_within_budget(programs: pd.DataFrame, start: ComposeStart | None)
         programs: as measured.
         start: as measured; None where this is no container of Docker's.
     """
-    shown, from_command = timelines.timeline(programs), RunContext.current().seconds_from_command
-    doubt = start.doubt(START_BUDGET_SECONDS) if start else ""
-    seconds, said = ([from_command], [HOST_CLOCK.format(from_command)]) if from_command else ([], [])
-    if start and not doubt:
-        seconds, said = [*seconds, start.seconds], [*said, OWN_CLOCK.format(start.seconds)]
-    if not seconds:
-        return replace(not_shown_here(FROM_THE_COMMAND, doubt), picture=shown)
-    return Evidence(max(seconds) < START_BUDGET_SECONDS, "; ".join(said), picture=shown)
+    from_command = RunContext.current().seconds_from_command
+    return {"programs": programs, "moments": vars(start) if start else None, "from_command": from_command}
 
 
 @measurement

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from beefirst.errors import ConfigurationError
 from beefirst.evaluation.notebook_list import FIRST, find_notebooks
@@ -103,12 +102,3 @@ def _ask(file: str, old: str, new: str, notebook: str, watch: Watch) -> Finding:
     judged = tuple(check for check in failed if not CRASH.search(check.evidence))
     stopped = run.record.sentence if not judged and not run.record.holds else ""
     return Finding(notebook, run.record.verdict, judged, stopped, run.seconds)
-
-
-def judge_findings(findings: Sequence[Finding]) -> tuple[Literal["CAUGHT", "CRASHED", "SURVIVED"], str]:
-    """Return what became of a reader's defect, and which checks have caught it or why nothing was judged."""
-    if caught := [f"{check.key}: {check.evidence}" for finding in findings for check in finding.failed]:
-        return "CAUGHT", "; ".join(caught)
-    if stopped := [f"{finding.notebook}: {finding.stopped}" for finding in findings if finding.stopped]:
-        return "CRASHED", "; ".join(stopped)
-    return "SURVIVED", f"{len(findings)} notebooks have noticed nothing"

@@ -18,6 +18,7 @@ from beefirst.laboratory.api_process import start_api
 from beefirst.laboratory.running_service import COMPOSE, OWN, UP, RunningService
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.ports import free_port
+from tests.support.evidence import fails, judged
 
 
 def change_compose_file(folder: Path, service: str, change: dict[str, Any]) -> Path:
@@ -33,7 +34,11 @@ def test_the_shipped_file_declares_the_specified_services_with_their_ports() -> 
 
     assert evidence.holds
     assert evidence.summary == "db 5432, api 8000, notebook 8888"
-    assert evidence.rows["made from"].tolist() == ["postgres:16", "Dockerfile", "Dockerfile.notebook"]
+    assert evidence.rows[evidence.rows["what"] == "made from"]["seen"].tolist() == [
+        "postgres:16",
+        "Dockerfile",
+        "Dockerfile.notebook",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -51,6 +56,35 @@ def test_another_port_is_named(tmp_path: Path, service: str, change: dict[str, A
     assert not evidence.holds
     assert evidence.summary.endswith(port)
     assert f": {service}, " in evidence.summary
+
+
+@pytest.mark.parametrize(
+    ("service", "change", "found"),
+    [
+        ("db", {"image": "postgres:17"}, "db, made from, postgres:17, postgres:16"),
+        ("db", {"healthcheck": {}}, "db, healthy by, nothing, pg_isready"),
+        ("db", {"healthcheck": {"test": ["CMD", "true"]}}, "db, healthy by, true, pg_isready"),
+        ("api", {"depends_on": ["db"]}, "api, waits for, db: service_started, db: service_healthy"),
+        ("api", {"depends_on": {}}, "api, waits for, nothing, db: service_healthy"),
+        (
+            "api",
+            {"healthcheck": {"test": "wget 'http://127.0.0.1:8000/health/live'"}},
+            "api, healthy by, GET http://127.0.0.1:8000/health/live, GET http://127.0.0.1:8000/health/ready",
+        ),
+    ],
+)
+def test_a_service_that_is_made_or_waits_or_is_asked_otherwise_is_named(
+    tmp_path: Path, service: str, change: dict[str, Any], found: str
+) -> None:
+    fails(compose.services_and_ports(change_compose_file(tmp_path, service, change)), found)
+
+
+def test_no_service_is_no_proof_and_no_password_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "docker-compose.yml").write_text("services: {}")
+
+    fails(compose.services_and_ports(tmp_path / "docker-compose.yml"), "api, made from, no service, Dockerfile")
+    fails(compose.no_right_too_many(tmp_path / "docker-compose.yml"), "db: a writable root")
+    assert "PASSWORD" not in str(compose.services_and_ports().trace)
 
 
 def test_a_service_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -94,6 +128,15 @@ def test_the_shipped_file_gives_nothing_that_is_not_needed() -> None:
         ("api", {"security_opt": []}, "api: new privileges"),
         ("api", {"mem_limit": None}, "api: memory without end"),
         ("api", {"devices": ["/dev/mem"]}, "api: the device /dev/mem"),
+        *(
+            (service, {"ports": [port]}, f"{service}: a port that is published beyond this machine ({port})")
+            for service, port in (
+                ("api", "${API_PORT:-8000}:8000"),
+                ("notebook", "0.0.0.0:${NOTEBOOK_PORT:-8888}:8888"),
+                ("notebook", "${BIND_ADDRESS:-0.0.0.0}:${NOTEBOOK_PORT:-8888}:8888"),
+                ("db", "${BIND_ADDRESS:-127.0.0.1}:${DB_PORT:-5432}:5432"),
+            )
+        ),
     ],
 )
 def test_a_right_that_is_too_much_is_named(tmp_path: Path, service: str, change: dict[str, Any], found: str) -> None:
@@ -244,6 +287,7 @@ def test_the_kernel_confirms_a_confined_process(tmp_path: Path, service: Running
     ("change", "found"),
     [
         ({"Uid": "0"}, "user id: 0,"),
+        ({"Uid": "10001\t0"}, "user id: 10001, 0,"),
         ({"CapEff": "0000000000000400"}, "effective capabilities: 0000000000000400"),
         ({"NoNewPrivs": "0"}, "no new privileges: 0"),
         ({"root": "rw,relatime"}, "root file system: writable"),
@@ -264,3 +308,14 @@ def test_a_service_that_does_not_answer_fails_its_checks_with_the_reason(service
     assert "Crash" in repr(compose.connected_programs(gone))
     assert [compose.api_is_connected(gone).result, compose.jupyterlab_runs(gone).result] == ["FAIL", "FAIL"]
     assert "ConnectError" in compose.api_is_connected(gone).summary
+
+
+def test_the_judges_take_no_answer_that_is_missing() -> None:
+    silent: dict[str, Any] = {"ready": {"status": "ready"}, "api_processes": []}
+    status = {"Uid": "", "CapEff": "", "NoNewPrivs": "1"}
+
+    fails(judged(compose.api_is_connected, **silent), "server process None, of the API's none")
+    fails(judged(compose.jupyterlab_runs, way=UP, answered="http://localhost:8888", **silent), "database: no")
+    fails(judged(compose.database_container_runs, way=COMPOSE, port=None), "port None")
+    fails(judged(compose.api_container_runs, way=COMPOSE, address="here", ready={"status": "starting"}))
+    fails(judged(compose.kernel_confirms_the_rights, way=COMPOSE, status=status, root="ro"))

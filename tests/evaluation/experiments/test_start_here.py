@@ -1,15 +1,17 @@
 """Each experiment of notebook 00 holds where all is up and well, and fails for one thing that is not."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from beefirst.evaluation.display.tables import Shown
+from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.experiments import start_here
 from beefirst.evaluation.notebook_list import FIRST, LiveTable, list_notebooks
 from beefirst.evaluation.records import Record, load_record
@@ -19,6 +21,7 @@ from beefirst.laboratory.running_service import OWN, UP, RunningService
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.ports import free_port
 from tests.support.databases import SHIPPED
+from tests.support.evidence import fails, judged
 from tests.support.sample_notebooks import all_in_one, begin, write_notebook
 
 NEWEST = SHIPPED[-1]
@@ -83,7 +86,7 @@ def test_migrations_that_are_those_shipped_are_a_pass(service: RunningService) -
     count = len(SHIPPED)
     assert (evidence.result, evidence.summary) == (
         "PASS",
-        f"{count} applied, {count} shipped; newest: {NEWEST.name}",
+        f"{count} of {count} migrations, with the same checksums; 0 others; newest: {NEWEST.name}",
     )
     assert list(evidence.rows["migration"]) == [migration.name for migration in SHIPPED]
     assert all(evidence.rows["applied at"])
@@ -249,3 +252,36 @@ def test_an_interrupt_ends_the_run_of_all_and_the_table_says_where(
     words = [line.split() for line in str(tables[-1]).splitlines()]
     assert [line[-1] for line in words[1:]] == ["notebook", "stopped", "reached"]
     assert "running: cell 1 of 1" in str(tables[0])
+
+
+HELD = pd.DataFrame([("01_good", "PASS", "All held.", 1.0)], columns=["notebook", "verdict", "sentence", "seconds"])
+ONE = pd.DataFrame([("01_good", "A.1", "PASS")], columns=["notebook", "check", "result"])
+
+
+def judge(notebooks: pd.DataFrame = HELD, checks: pd.DataFrame = ONE, due: Sequence[str] = ("01_good",)) -> Evidence:
+    return judged(start_here.every_notebook_holds, due=due, notebooks=notebooks, checks=checks)
+
+
+def test_a_verdict_is_counted_again_and_its_word_is_not_believed() -> None:
+    said = "it says PASS, and its checks say "
+
+    assert judge().summary == "1 of 1 hold, in 1 s"
+    fails(judge(checks=ONE.assign(result="FAIL")), f"0 of 1 hold, in 1 s; 01_good: {said}FAIL: 1 of 1 checks failed")
+    fails(judge(checks=ONE.head(0)), f"{said}FAIL: 0 of 0 checks")
+    two = pd.concat([ONE, pd.DataFrame([("01_good", "A.2", "NOT SHOWN HERE")], columns=ONE.columns)])
+    fails(judge(checks=two), f"{said}PASS, 1 not shown here")
+    assert judge(HELD.assign(verdict="PASS, 1 not shown here"), two).holds
+    fails(judge(HELD.assign(verdict="NOT FINISHED", sentence="It was not reached.")), "01_good: It was not reached.")
+
+
+def test_notebooks_that_were_due_and_checks_that_were_promised_are_missed() -> None:
+    listed, check = HELD.assign(notebook="01_compose"), ONE.assign(notebook="01_compose", check="AC1.1")
+
+    fails(judge(due=[]), "0 of 0 hold")
+    fails(judge(due=["01_good", "02_gone"]), "1 of 2 hold", "02_gone: there is no record of its run")
+    fails(judge(listed, check, ["01_compose"]), "6 of 7 checks failed or were not made: AC1.2, AC1.3")
+
+
+def test_an_api_and_a_jupyterlab_are_judged_by_what_they_answered() -> None:
+    fails(judged(start_here.api_is_ready, state={"status": "unavailable"}, address="here"), "says unavailable")
+    fails(judged(start_here.jupyterlab_answers, way=UP, answered=None), "None")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ from beefirst.laboratory.compose_start import ComposeStart
 from beefirst.laboratory.project_copy import ProjectCopy
 from beefirst.laboratory.running_service import COMPOSE, OWN, UP, RunningService
 from beefirst.laboratory.scratch_database import ScratchDatabase
+from tests.support.evidence import fails, judged
 
 BEGAN = 1_700_000_000.0
 """When the API of the tests without one began, in seconds since the epoch."""
@@ -38,10 +40,15 @@ def first(database: ScratchDatabase) -> Start:
     return startup_time.measure_start(database)
 
 
+CLOCK = count(1000, 1000)
+"""When each of the starts began that nobody made."""
+
+
 def start(inside: float, outside: float) -> Start:
     """A start of two phases, by the API's own stop-watch and by the one outside."""
     phases = [("load code", 0.0, 0.9 * inside), ("migrate", 0.9 * inside, 0.1 * inside)]
-    return Start(pd.DataFrame(phases, columns=["phase", "begins at", "seconds"]), outside)
+    began = float(next(CLOCK))
+    return Start(pd.DataFrame(phases, columns=["phase", "begins at", "seconds"]), began, began + outside)
 
 
 def test_the_first_start_is_within_the_budget_and_is_drawn(first: Start) -> None:
@@ -76,7 +83,7 @@ def test_every_start_is_measured_and_drawn(database: ScratchDatabase, first: Sta
 
 
 def test_a_start_beyond_the_budget_is_named_among_many() -> None:
-    evidence = startup_time.every_start_is_within_budget([start(1, 1), start(59, 60), start(1, 1)])
+    evidence = startup_time.every_start_is_within_budget([start(0.9, 1), start(59, 60), start(0.9, 1)])
 
     assert not evidence.holds
     assert evidence.summary == "not as promised (2 of 3 within budget, slowest 60.00 s): 2, 60"
@@ -102,11 +109,11 @@ def test_the_api_that_starts_its_stop_watch_late_does_not_agree(database: Scratc
 @pytest.mark.parametrize(
     ("first", "starts"),
     [
-        pytest.param(start(0.5, 1.2), [start(1, 1)], id="the first starts late"),
-        pytest.param(start(1.6, 1), [start(1, 1)], id="the first has more inside than outside"),
-        pytest.param(start(1, 1), [start(0.85, 1), start(0.8, 1)], id="all are flattered"),
-        pytest.param(start(1, 1), [start(1.15, 1)], id="all have more inside than outside"),
-        pytest.param(start(1, 1), [start(3.5, 4), start(3, 4)], id="all are flattered by more than a tenth"),
+        pytest.param(start(0.5, 1.2), [start(0.99, 1)], id="the first starts late"),
+        pytest.param(start(1.6, 1), [start(0.99, 1)], id="the first has more inside than outside"),
+        pytest.param(start(0.99, 1), [start(0.85, 1), start(0.8, 1)], id="all are flattered"),
+        pytest.param(start(0.99, 1), [start(1.15, 1)], id="all have more inside than outside"),
+        pytest.param(start(0.99, 1), [start(3.5, 4), start(3, 4)], id="all are flattered by more than a tenth"),
     ],
 )
 def test_stop_watches_apart_fail(first: Start, starts: list[Start]) -> None:
@@ -126,6 +133,57 @@ def test_stop_watches_apart_fail(first: Start, starts: list[Start]) -> None:
 )
 def test_stop_watches_that_a_busy_machine_keeps_waiting_agree(first: Start, starts: list[Start]) -> None:
     assert startup_time.stop_watches_agree(first, starts).holds
+
+
+BOTH = "one stop-watch is given out as both"
+
+
+def test_the_inside_stop_watch_cannot_be_given_out_as_the_one_outside(first: Start) -> None:
+    copied = replace(first, ready=first.began + first.inside)
+
+    for evidence in (
+        startup_time.first_start_is_within_budget(copied),
+        startup_time.every_start_is_within_budget([start(0.9, 1), copied]),
+        startup_time.stop_watches_agree(copied, [start(0.99, 1)]),
+        startup_time.stop_watches_agree(start(0.99, 1), [copied]),
+    ):
+        fails(evidence, BOTH)
+
+
+def test_the_moments_of_real_starts_are_read_from_one_clock(database: ScratchDatabase) -> None:
+    before = time.monotonic()
+    real = startup_time.measure_start(database)
+
+    assert before < real.began < real.ready < time.monotonic()
+    assert real.inside != real.outside
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside"), [(61, 1), (1, 61), (-1, 1), (1, 0), (1, -1)], ids=lambda seconds: f"{seconds} s"
+)
+def test_a_start_is_in_time_by_both_stop_watches_or_not_at_all(inside: float, outside: float) -> None:
+    fails(startup_time.first_start_is_within_budget(start(inside, outside)))
+    fails(startup_time.every_start_is_within_budget([start(inside, outside)]))
+
+
+def test_starts_that_overlap_were_not_measured_one_after_another() -> None:
+    one = start(0.9, 1)
+
+    evidence = startup_time.every_start_is_within_budget([one, replace(one, ready=one.ready + 0.5)])
+
+    fails(evidence, "the starts are not one after another on one clock")
+
+
+def test_no_start_is_no_proof() -> None:
+    nothing: dict[str, Any] = {
+        "moments": pd.DataFrame(columns=["start", "began", "ready"]),
+        "phases": pd.DataFrame(columns=["start", "phase", "begins at", "seconds"]),
+    }
+    one = judged(startup_time.first_start_is_within_budget, **nothing)
+    many = judged(startup_time.every_start_is_within_budget, **nothing)
+    agreement = judged(startup_time.stop_watches_agree, first=nothing, others=nothing)
+
+    assert [one.result, many.result, agreement.result] == ["FAIL"] * 3
 
 
 class UpService:
@@ -356,7 +414,7 @@ def test_an_api_that_does_not_start_fails_each_check_with_the_reason(database: S
     crash = startup_time.measure_start(database, tmp_path)
     evidence = [
         startup_time.first_start_is_within_budget(crash),
-        startup_time.stop_watches_agree(crash, [start(1, 1)]),
+        startup_time.stop_watches_agree(crash, [start(0.99, 1)]),
         startup_time.every_start_is_within_budget(crash),  # type: ignore[arg-type]
     ]
 

@@ -14,7 +14,7 @@ from beefirst.errors import ConfigurationError
 from beefirst.evaluation.sabotage.catalogue import Defect
 from beefirst.evaluation.sabotage.judge import control_checks, control_tests, try_defect
 from beefirst.evaluation.sabotage.outcomes import Control, Outcome
-from beefirst.evaluation.sabotage.own_defect import check_change, judge_findings, try_own_defect
+from beefirst.evaluation.sabotage.own_defect import check_change, try_own_defect
 from beefirst.evaluation.sabotage.suite import run_beside_each_other, try_defects
 from beefirst.evaluation.sabotage.trial import TooSlowError, Watch
 from beefirst.laboratory.cleanup import common_folder
@@ -179,9 +179,11 @@ def test_a_readers_own_defect_is_caught_by_the_checks_that_see_it_or_survives() 
     broken = try_own_defect(SETTINGS, TTL, "ttl_seconds: int = Field(sixty,", ["01_compose"])
 
     assert [[check.key for check in finding.failed] for finding in findings] == [[], ["AC5.3"]]
-    assert judge_findings(findings) == ("CAUGHT", "AC5.3: not as promised (90): TTL_SECONDS, 90, 60")
-    assert judge_findings(harmless) == ("SURVIVED", "1 notebooks have noticed nothing")
-    assert judge_findings(broken)[0] == "CRASHED"
+    assert [(check.key, check.evidence) for it in findings for check in it.failed] == [
+        ("AC5.3", "not as promised (90): TTL_SECONDS, 90, 60")
+    ]
+    assert [(it.failed, it.stopped) for it in harmless] == [((), "")]
+    assert [(it.failed, it.stopped != "") for it in broken] == [((), True)]
     assert (CHECKOUT / SETTINGS).read_text().count(TTL) == 1
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pandas as pd
+from psycopg import Connection
 
-from beefirst.database.migration_files import read_migrations
-from beefirst.errors import ProcessError
 from beefirst.evaluation.evidence import Evidence
+from beefirst.evaluation.migration_history import judge_history, observe_history, shortened
 from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.laboratory import catalog, counted_runs
 from beefirst.laboratory.api_process import ApiProcess, start_api
@@ -22,15 +22,17 @@ Start: TypeAlias = Callable[[str], ApiProcess]
 
 FIRST = "001_create_registrations.sql"
 
+TIMES_BY_HAND = 2
+
 
 def _judge_first_start(
-    before: Sequence[str], shipped: Sequence[str], history: pd.DataFrame, tables: Sequence[str]
+    before: Sequence[str], tables: Sequence[str], history: pd.DataFrame, shipped: Mapping[str, str]
 ) -> Evidence:
     names = [*history["name"]]
-    holds = not before and names == shipped and names[:1] == [FIRST] and "registrations" in tables
+    holds = not before and names == [*shipped] and names[:1] == [FIRST] and "registrations" in tables
     found = f"; the database was not empty, it had {', '.join(before)}" if before else ""
     applied = f"{names[0]} applied by the start, and the {len(names) - 1} after it" if names else "nothing was applied"
-    return Evidence(holds, f"{applied}{found}", history)
+    return Evidence(holds, f"{applied}{found}", shortened(history))
 
 
 @experiment(_judge_first_start)
@@ -44,28 +46,18 @@ def applied_by_a_start(database: ScratchDatabase, start: Start = start_api) -> O
     with database.connect() as connection:
         before = catalog.tables(connection)
         start(database.url).stop()
-        history, tables = catalog.history(connection), catalog.tables(connection)
-    return {"before": before, "shipped": _shipped(), "history": history, "tables": tables}
+        return {"before": before, "tables": catalog.tables(connection), **observe_history(connection)}
 
 
-def _shipped() -> list[str]:
-    return [file.name for file in read_migrations(MIGRATIONS)]
-
-
-def _judge_second_start(
-    before: pd.DataFrame,
-    after: pd.DataFrame,
-    made_before: pd.DataFrame,
-    made_after: pd.DataFrame,
-    history: pd.DataFrame,
-) -> Evidence:
-    same, kept = _count_same(before, after), _count_same(made_before, made_after)
+def _judge_second_start(before: Mapping[str, pd.DataFrame], after: Mapping[str, pd.DataFrame]) -> Evidence:
+    history, made = before["history"], before["made"]
+    same, kept = _count_same(history, after["history"]), _count_same(made, after["made"])
     summary = (
-        f"{same} of {len(before)} rows of the history are as before, times of applying included; "
-        f"{len(made_before) - kept} of {len(made_before)} constraints, functions and triggers were made anew"
+        f"{same} of {len(history)} rows of the history are as before, times of applying included; "
+        f"{len(made) - kept} of {len(made)} constraints, functions and triggers were made anew"
     )
-    holds = len(before) > 0 and len(made_before) > 0 and after.equals(before) and made_after.equals(made_before)
-    return Evidence(holds, summary, history)
+    unchanged = after["history"].equals(history) and after["made"].equals(made)
+    return Evidence(unchanged and len(history) > 0 and len(made) > 0, summary, shortened(after["history"]))
 
 
 @experiment(_judge_second_start)
@@ -77,17 +69,13 @@ def nothing_is_applied_again(database: ScratchDatabase, start: Start = start_api
         start: as for `applied_by_a_start`.
     """
     with database.connect() as connection:
-        before, made_before = catalog.applied(connection), catalog.made(connection)
+        before = _look_at(connection)
         start(database.url).stop()
-        after, made_after = catalog.applied(connection), catalog.made(connection)
-        history = catalog.history(connection)
-    return {
-        "before": before,
-        "after": after,
-        "made_before": made_before,
-        "made_after": made_after,
-        "history": history,
-    }
+        return {"before": before, "after": _look_at(connection)}
+
+
+def _look_at(connection: Connection[Any]) -> dict[str, pd.DataFrame]:
+    return {"history": catalog.history(connection), "made": catalog.made(connection)}
 
 
 def _count_same(before: pd.DataFrame, after: pd.DataFrame) -> int:
@@ -98,7 +86,7 @@ def _judge_second_run(said: Sequence[str], before: pd.DataFrame, after: pd.DataF
     rows = pd.DataFrame(list(enumerate(said, start=1)), columns=["run", "notice"])
     unchanged = len(before) > 0 and after.equals(before)
     left = "the table as it was" if unchanged else "another table than before"
-    return Evidence(unchanged and len(said) == 2, f"ran twice and left {left}: {'; '.join(said)}", rows)
+    return Evidence(unchanged and len(said) == TIMES_BY_HAND, f"ran twice and left {left}: {'; '.join(said)}", rows)
 
 
 @experiment(_judge_second_run)
@@ -108,26 +96,42 @@ def file_runs_again_by_hand(database: ScratchDatabase, folder: Path = MIGRATIONS
     with database.connect() as connection:
         connection.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
         before = catalog.columns(connection)
-        for _ in range(2):
+        for _ in range(TIMES_BY_HAND):
             connection.execute((folder / FIRST).read_bytes())
         return {"said": said, "before": before, "after": catalog.columns(connection)}
 
 
 def _judge_replicas(
-    count: int, shipped: Sequence[str], replicas: pd.DataFrame, history: Sequence[str], runs: Mapping[str, int]
+    count: int,
+    replicas: pd.DataFrame,
+    gates: pd.DataFrame,
+    runs: dict[str, int],
+    history: pd.DataFrame,
+    shipped: dict[str, str],
 ) -> Evidence:
     ready = int((replicas["result"] == "ready").sum())
+    at_work = [_count_at(gates, name, counted_runs.AT_WORK) for name in shipped]
+    waiting = [_count_at(gates, name, counted_runs.WAITS) for name in shipped]
     each = ", ".join(f"{name[:3]}: {times}" for name, times in runs.items())
-    summary = f"{ready} of {count} ready; times that each file was run: {each}; {len(history)} rows of history"
-    holds = ready == count == len(replicas) and history == shipped and runs == dict.fromkeys(shipped, 1)
-    return Evidence(holds, summary, replicas)
+    summary = (
+        f"{ready} of {count} ready; times that each file was run: {each}; {len(history)} rows of history; "
+        f"at work at once: {max(at_work)}; seen to wait meanwhile: {min(waiting)}"
+    )
+    once = runs == dict.fromkeys(shipped, 1) and history["name"].tolist() == list(shipped)
+    together = count > 1 and set(at_work) == {1} and set(waiting) == {count - 1}
+    return Evidence(once and together and ready == len(replicas) == count, summary, replicas)
+
+
+def _count_at(gates: pd.DataFrame, file: str, doing: str) -> int:
+    return int(((gates["file"] == file) & (gates["doing"] == doing)).sum())
 
 
 @experiment(_judge_replicas)
 def many_replicas(count: int = 8, copies: type[ProjectCopy] = ProjectCopy) -> Observed:
     """Start several APIs at once on one empty database: each must become ready, and each file be run once.
 
-    They run a copy whose files count their own runs, and whose first file waits until all replicas have come to it.
+    They run a copy whose files count their own runs. Each file waits until every replica is there, at work in it or
+    asking for its turn, so that whatever keeps them apart is put to the test from the first file to the last.
 
     Args:
         count: how many.
@@ -135,34 +139,20 @@ def many_replicas(count: int = 8, copies: type[ProjectCopy] = ProjectCopy) -> Ob
     """
     with ScratchDatabase() as database, copies() as copy, database.connect() as connection:
         counted_runs.count_runs(copy, connection)
-        counted_runs.close_gate(connection)
         with ExitStack() as running:
-            replicas = [running.enter_context(copy.start(database)) for _ in range(count)]
-            counted_runs.open_gate_for(connection, replicas)
-            rows = [(number, *_came_up(replica)) for number, replica in enumerate(replicas, start=1)]
-        history = catalog.applied(connection)["name"].tolist()
-        runs = counted_runs.counted_runs(connection)
-    frame = pd.DataFrame(rows, columns=["replica", "ready after (s)", "in migrate (ms)", "result"])
-    return {"count": count, "shipped": _shipped(), "replicas": frame, "history": history, "runs": runs}
+            replicas = [running.enter_context(copy.start(database, **counted_runs.PATIENT)) for _ in range(count)]
+            gates = counted_runs.open_gates(copy, connection, replicas)
+            came_up = [(number, *counted_runs.come_up(replica)) for number, replica in enumerate(replicas, start=1)]
+        return {
+            "count": count,
+            "replicas": pd.DataFrame(came_up, columns=["replica", "ready after (s)", "in migrate (ms)", "result"]),
+            "gates": gates,
+            "runs": counted_runs.counted_runs(connection),
+            **observe_history(connection),
+        }
 
 
-def _came_up(replica: ApiProcess) -> tuple[float, float, str]:
-    """Return the seconds until it was ready, the milliseconds of those in `migrate`, and `ready`, or why it is not."""
-    try:
-        seconds = replica.wait_until_ready().startup().set_index("phase")["seconds"]
-    except ProcessError as error:
-        return float("nan"), float("nan"), str(error)
-    return round(seconds.sum(), 2), round(1000 * seconds["migrate"]), "ready"
-
-
-def _judge_service(history: pd.DataFrame, shipped: Mapping[str, str]) -> Evidence:
-    applied = dict(zip(history["name"], history["sha256"], strict=True))
-    same = len(applied.items() & shipped.items())
-    summary = f"{same} of {len(shipped)} migrations, with the same checksums; {len(applied) - same} others"
-    return Evidence(len(shipped) > 0 and applied == shipped, summary, history)
-
-
-@experiment(_judge_service)
+@experiment(judge_history)
 def service_has_every_migration(service: RunningService | None = None) -> Observed:
     """Read the history of the running service's own database, and hold it against the files that were shipped.
 
@@ -170,5 +160,4 @@ def service_has_every_migration(service: RunningService | None = None) -> Observ
         service: see `find_service` where left out.
     """
     with (service or find_service()).connect() as connection:
-        history = catalog.history(connection)
-    return {"history": history, "shipped": {file.name: file.sha256[:12] for file in read_migrations(MIGRATIONS)}}
+        return observe_history(connection)

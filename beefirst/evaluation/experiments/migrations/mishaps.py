@@ -1,20 +1,17 @@
 """What is left of a file that fails or a runner that dies, and what becomes of files that do not fit the history."""
 
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
-import pandas as pd
-
-from beefirst.database.migration_files import read_migrations
 from beefirst.errors import ProcessError
 from beefirst.evaluation.display.tables import fields
 from beefirst.evaluation.evidence import Evidence, compare
+from beefirst.evaluation.migration_history import shipped_migrations
 from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.laboratory import catalog
 from beefirst.laboratory.project_copy import ProjectCopy
 from beefirst.laboratory.scratch_database import ScratchDatabase
-from beefirst.machine.folders import MIGRATIONS
 from beefirst.machine.waiting import wait_until
 
 AT_WORK = """
@@ -25,11 +22,15 @@ AT_WORK = """
        AND query LIKE '%%pg_sleep(60)%%'
 """
 
+THERE, NOT_THERE = "is there", "is not there"
 
-def _judge_failing_file(said: str, tables: Sequence[str], history: Sequence[str], shipped: Sequence[str]) -> Evidence:
-    seen = {"the start says": said, "the table half_way": _is_there(tables), "rows of history": len(history)}
-    holds = _is_one_line_with("changed nothing", said) and "half_way" not in tables and history == shipped
-    return Evidence(holds, f"half_way {_is_there(tables)}; the start says: {said}", fields(seen, "what"))
+
+def _judge_failing_file(said: str, left: Mapping[str, Any], shipped: Mapping[str, str]) -> Evidence:
+    there, names = _is_there(left), _names(left)
+    seen = {"the start says": said, "the table half_way": there, "rows of history": len(names)}
+    intact = there == NOT_THERE and names == [*shipped] != []
+    holds = _is_one_line_with("changed nothing", said) and intact
+    return Evidence(holds, f"half_way {there}; the start says: {said}", fields(seen, "what"))
 
 
 @experiment(_judge_failing_file)
@@ -37,30 +38,33 @@ def file_that_fails_half_way(copies: type[ProjectCopy] = ProjectCopy) -> Observe
     """Start a copy whose newest migration creates a table and then divides by zero."""
     with ScratchDatabase() as database, copies() as copy:
         copy.add("CREATE TABLE half_way (id INT);\n\nSELECT 1 / 0;")
-        said = copy.refusal(database)
-        tables, history = snapshot(database)
-    return {
-        "said": said,
-        "tables": tables,
-        "history": [*history["name"]],
-        "shipped": [file.name for file in read_migrations(MIGRATIONS)],
-    }
+        return {"said": copy.refusal(database), "left": snapshot(database), "shipped": shipped_migrations()}
 
 
 def _is_one_line_with(words: str, said: str) -> bool:
     return words in said and "\n" not in said
 
 
-def _is_there(tables: Sequence[str]) -> str:
-    return "is there" if "half_way" in tables else "is not there"
+def _is_there(left: Mapping[str, Any]) -> str:
+    return THERE if "half_way" in left["tables"] else NOT_THERE
 
 
-def _judge_kill(tables: Sequence[str], repaired: Sequence[str], seconds: float) -> Evidence:
+def _names(left: Mapping[str, Any]) -> list[str]:
+    return [*left["history"]["name"]]
+
+
+def _judge_kill(
+    status: int, seconds: float, killed: Mapping[str, Any], repaired: Mapping[str, Any], shipped: Mapping[str, str]
+) -> Evidence:
+    there = _is_there(killed)
     rows = [
-        ("the table half_way after the kill", _is_there(tables), "is not there"),
-        ("the table half_way after the start of the repaired release", _is_there(repaired), "is there"),
+        ("the signal that ended the runner", -status, int(signal.SIGKILL)),
+        ("the table half_way after the kill", there, NOT_THERE),
+        ("files in the history after the kill", len(_names(killed)), len(shipped)),
+        ("the table half_way after the start of the repaired release", _is_there(repaired), THERE),
+        ("files in the history after that", len(_names(repaired)), len(shipped) + 1),
     ]
-    return compare(f"half_way {_is_there(tables)} after the kill; repaired release ready in {seconds:.1f} s", rows)
+    return compare(f"half_way {there} after the kill; repaired release ready in {seconds:.1f} s", rows)
 
 
 @experiment(_judge_kill)
@@ -71,13 +75,13 @@ def killed_in_the_middle(copies: type[ProjectCopy] = ProjectCopy) -> Observed:
         with copy.start(database) as api:
             _wait_for_work(database)
             api.send_signal(signal.SIGKILL)
-            api.wait_for_end()
-        tables, _ = snapshot(database)
+            status = api.wait_for_end()
+        killed = snapshot(database)
         slow.write_text("CREATE TABLE IF NOT EXISTS half_way (id INT);")
         with copy.start(database) as api:
             seconds = api.wait_until_ready().seconds_until_ready
-        repaired, _ = snapshot(database)
-    return {"tables": tables, "repaired": repaired, "seconds": seconds}
+        observed = {"status": status, "seconds": seconds, "killed": killed, "repaired": snapshot(database)}
+    return {**observed, "shipped": shipped_migrations()}
 
 
 def _wait_for_work(database: ScratchDatabase) -> None:
@@ -106,50 +110,52 @@ CHANGES: dict[str, Change] = {
 """What can be wrong with the files: how to make it so, and the words that the refusal must hold."""
 
 
-def _judge_misfits(starts: pd.DataFrame, cases: Sequence[str]) -> Evidence:
+def _judge_misfits(starts: Mapping[str, Mapping[str, Any]]) -> Evidence:
     rows = [
-        (it.wrong, it.said, _refusal_of(it.said, it.words, it.status, it.changed), "refused")
-        for it in starts.itertuples()
+        (what, starts.get(what, {}).get("said", "not tried"), _was_refused(starts.get(what), words), "refused")
+        for what, (_, words) in CHANGES.items()
     ]
-    rows += [(case, "", "not tried", "refused") for case in cases if case not in set(starts["wrong"])]
     refused = sum(result == "refused" for _, _, result, _ in rows)
     summary = f"{refused} of {len(rows)} starts ended with one such line, nothing changed"
     return compare(summary, rows, ["what is wrong", "what the start says", "result", "expected"])
 
 
-def _refusal_of(said: str, words: str, status: str, changed: bool) -> str:
-    return "refused" if status == "refused" and _is_one_line_with(words, said) and not changed else "FAIL"
+def _was_refused(start: Mapping[str, Any] | None, words: str) -> str:
+    if not start or not start["refused"] or not _is_one_line_with(words, start["said"]):
+        return "FAIL"
+    before, after = start["before"], start["after"]
+    unchanged = before["tables"] == after["tables"] and before["history"].equals(after["history"])
+    return "refused" if unchanged and _names(before) else "FAIL"
 
 
 @experiment(_judge_misfits)
 def files_that_do_not_fit(copies: type[ProjectCopy] = ProjectCopy, changes: Mapping[str, Change] = CHANGES) -> Observed:
     """Start copies whose migrations do not fit the database's history, each for real.
 
-    Each must end with one line that names the trouble, and leave the database as it was.
+    Each must end with one line that names the trouble, and leave the database as it was. What is left out of the
+    changes counts as one that did not.
     """
     with ScratchDatabase() as database:
         with copies(extra=2) as copy, copy.start(database) as api:
             api.wait_until_ready()
-        rows = [(what, words, *_refuse(copies, database, change)) for what, (change, words) in changes.items()]
-    return {"starts": pd.DataFrame(rows, columns=["wrong", "words", "said", "status", "changed"]), "cases": [*changes]}
+        return {"starts": {what: _start(copies, database, change) for what, (change, _) in changes.items()}}
 
 
-def _refuse(
+def _start(
     copies: type[ProjectCopy], database: ScratchDatabase, change: Callable[[ProjectCopy], object]
-) -> tuple[str, str, bool]:
-    """Return what a start says to a change of the files, whether it was refused, and whether the database changed."""
-    tables, history = snapshot(database)
+) -> dict[str, Any]:
+    """Return what a start says to a change of the files, whether it was refused, and the database before and after."""
+    before = snapshot(database)
     with copies(extra=2) as copy:
         change(copy)
         try:
-            said, status = copy.refusal(database), "refused"
+            said, refused = copy.refusal(database), True
         except ProcessError as error:
-            said, status = str(error), "not refused"
-    tables_after, history_after = snapshot(database)
-    return said, status, not (tables == tables_after and history.equals(history_after))
+            said, refused = str(error), False
+    return {"said": said, "refused": refused, "before": before, "after": snapshot(database)}
 
 
-def snapshot(database: ScratchDatabase) -> tuple[list[str], pd.DataFrame]:
+def snapshot(database: ScratchDatabase) -> dict[str, Any]:
     """Return the tables of a database and its migration history, to tell whether anything changed."""
     with database.connect() as connection:
-        return catalog.tables(connection), catalog.applied(connection)
+        return {"tables": catalog.tables(connection), "history": catalog.history(connection)}

@@ -22,6 +22,10 @@ COMMAND = "python -m tests.tools.sabotage"
 """Tries the whole catalogue, in a checkout: it takes the tests, too."""
 
 
+SHORTENED = 240
+"""Characters of a piece of evidence in a table of many; the data have all of it."""
+
+
 def defects_to_pick() -> Shown:
     """Return the defects that notebooks must notice, area by area, by the names by which they are picked."""
     rows = [
@@ -97,12 +101,23 @@ def _requirement(check: str) -> str:
 
 def _judge_picked(outcomes: pd.DataFrame) -> Evidence:
     rows = [
-        (it.defect, it.breaks, it.evidence, f"{it.seconds:.1f}", _recount(it.result, it.evidence, it.reason), "CAUGHT")
+        (
+            it.defect,
+            it.breaks,
+            _brief(it.evidence),
+            f"{it.seconds:.1f}",
+            _recount(it.result, it.evidence, it.reason),
+            "CAUGHT",
+        )
         for it in outcomes.itertuples()
     ]
     caught = sum(row[-2] == "CAUGHT" for row in rows)
     summary = f"{caught} of {len(rows)} defects caught by the check that claims what they break, for a reason that fits"
     return compare(summary, rows, ["defect", "breaks", "what the check says", "seconds", "seen", "expected"])
+
+
+def _brief(evidence: str) -> str:
+    return evidence if len(evidence) <= SHORTENED else f"{evidence[:SHORTENED]}…"
 
 
 def _recount(result: str, evidence: str, reason: str) -> str:
