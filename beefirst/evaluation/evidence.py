@@ -1,28 +1,19 @@
-"""What an experiment showed, and what becomes of an experiment that crashes."""
+"""What an experiment showed."""
 
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import wraps
-from pathlib import Path
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol
 
 import pandas as pd
 
-from beefirst.errors import BeefirstError
 from beefirst.evaluation.method import Method
 from beefirst.evaluation.records import Result
-from beefirst.machine.folders import CHECKOUT
 
 MOST_LINES = 8
 """How many lines the evidence of a check that failed may have; most experiments have no more."""
 
-PACKAGE = CHECKOUT / "beefirst"
 
 COMPARED = ("what", "seen", "expected")
-
-Arguments = ParamSpec("Arguments")
-Measured = TypeVar("Measured")
 
 
 class Picture(Protocol):
@@ -125,69 +116,3 @@ def not_shown_here(command: str, reason: str = "") -> Evidence:
         reason: why it cannot, where that is not plain.
     """
     return Evidence(holds=False, claim="; ".join(filter(None, (reason, f"run: {command}"))), command=command)
-
-
-@dataclass(frozen=True)
-class Crash:
-    """What a measurement that crashed returns; each experiment that is given one fails for its reason."""
-
-    reason: str
-
-
-def experiment(function: Callable[Arguments, Evidence]) -> Callable[Arguments, Evidence]:
-    """Let an experiment that crashes be a FAIL with the reason in one line, so that its notebook goes on.
-
-    So is one that returns no Evidence. An interrupt is no crash.
-    """
-
-    @wraps(function)
-    def judge(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Evidence:
-        if crash := _find_crash(args, kwargs):
-            return Evidence(False, crash.reason)
-        try:
-            found: object = function(*args, **kwargs)
-        except Exception as error:
-            return Evidence(False, _explain(error))
-        if isinstance(found, Evidence):
-            return found
-        return Evidence(False, f"the experiment {function.__name__} returned no evidence, but {type(found).__name__}")
-
-    return judge
-
-
-def measurement(function: Callable[Arguments, Measured]) -> Callable[Arguments, Measured]:
-    """Let a measurement that several experiments judge return a Crash where it crashes: each of them fails then."""
-
-    @wraps(function)
-    def measure(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Measured:
-        if crash := _find_crash(args, kwargs):
-            return crash  # type: ignore[return-value]  # only experiments look at what is measured
-        try:
-            return function(*args, **kwargs)
-        except Exception as error:
-            return Crash(_explain(error))  # type: ignore[return-value]
-
-    return measure
-
-
-def _find_crash(args: tuple[object, ...], kwargs: dict[str, object]) -> Crash | None:
-    return next((value for value in (*args, *kwargs.values()) if isinstance(value, Crash)), None)
-
-
-def _explain(error: Exception) -> str:
-    """Return the reason in one line: PostgreSQL's errors go on with the row that they are about."""
-    first: Exception = error
-    while isinstance(first, ExceptionGroup):
-        first = first.exceptions[0]
-    message = str(first).partition("\n")[0]
-    if isinstance(first, BeefirstError):
-        return message
-    what = ": ".join(filter(None, (type(first).__name__, message)))
-    return f"the experiment itself stopped{_place(first) or _place(error)}: {what}"
-
-
-def _place(error: Exception) -> str:
-    """Return where it stopped: in our own code, as far as it is known."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
-    own = [frame for frame in frames if Path(frame.filename).is_relative_to(PACKAGE)] or frames
-    return f" in {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""

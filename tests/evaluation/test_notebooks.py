@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from beefirst.evaluation.evidence import experiment, not_shown_here
+from beefirst.evaluation.evidence import not_shown_here
 from beefirst.evaluation.notebook_list import list_notebooks
+from beefirst.evaluation.procedure import experiment
 from beefirst.evaluation.promises import CHECKS
 from beefirst.laboratory.environment import clean_environment
 from beefirst.laboratory.scratch_database import server_url
@@ -21,7 +22,7 @@ from beefirst.machine.folders import CHECKOUT, NOTEBOOKS
 from tests.support.sample_notebooks import all_in_one, begin, write_notebook
 
 SHIPPED = sorted(NOTEBOOKS.glob("*.ipynb"))
-EXPERIMENT = experiment(not_shown_here).__code__
+EXPERIMENT = experiment(not_shown_here)(dict).__code__
 """The code of whatever `experiment` decorates."""
 
 JUDGEMENTS = (ast.Compare, ast.BinOp, ast.BoolOp, ast.IfExp, ast.If, ast.Assert, ast.comprehension)

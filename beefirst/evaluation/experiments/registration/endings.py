@@ -28,23 +28,23 @@ class WatchedAddress:
     Attributes:
         testbed: where it is registered.
         email: normalised.
-        looks: its row without secrets, whenever it was another than at the look before.
+        sightings: its row without secrets, whenever it was another than at the look before.
     """
 
     testbed: Testbed
     email: str
-    looks: list[tuple[object, ...]] = field(default_factory=list)
+    sightings: list[tuple[object, ...]] = field(default_factory=list)
 
     def look(self) -> pd.Series:
         """Return its row without secrets, and remember it."""
         row = self.testbed.row(self.email)
-        if not self.looks or self.looks[-1] != tuple(row[LOOKED_AT]):
-            self.looks.append(tuple(row[LOOKED_AT]))
+        if not self.sightings or self.sightings[-1] != tuple(row[LOOKED_AT]):
+            self.sightings.append(tuple(row[LOOKED_AT]))
         return row
 
     def seen(self) -> pd.DataFrame:
         """Return every look."""
-        return pd.DataFrame(self.looks, columns=LOOKED_AT)
+        return pd.DataFrame(self.sightings, columns=LOOKED_AT)
 
 
 def _judge_expiry(changes: pd.DataFrame, ttl_seconds: float) -> Evidence:
@@ -100,8 +100,8 @@ def guessed_claim_is_locked(address: WatchedAddress) -> Observed:
     return {"answers": answers, "claims": testbed.rows(address.email), "max_attempts": testbed.max_attempts}
 
 
-def _judge_path(looks: pd.DataFrame, status: int) -> Evidence:
-    states = [str(state) for state, _ in groupby(looks["state"])]
+def _judge_path(sightings: pd.DataFrame, status: int) -> Evidence:
+    states = [str(state) for state, _ in groupby(sightings["state"])]
     way = " → ".join(states)
     words = way if status == 200 else f"{way}, and the activation is answered with {status}"
     return Evidence(states == PATH and status == 200, words, picture=state_machine(states))
@@ -115,4 +115,4 @@ def address_is_free_again(address: WatchedAddress) -> Observed:
     address.look()
     status = testbed.activate(address.email, password, code).status_code
     address.look()
-    return {"looks": address.seen(), "status": status}
+    return {"sightings": address.seen(), "status": status}
