@@ -28,6 +28,8 @@ pytestmark = needs_engine
 OPENING = "# Does it hold?\n\n**Criterion AC1.** It holds.\n\n**Takes** about 1 second."
 TIMED, BAD = "04_startup_time", "05_bad"
 
+COMMAND = "python -m beefirst report --compose --output report"
+
 
 class Checkout(NamedTuple):
     """A copy of the checkout with few notebooks, the name that its images have, and a folder for passing files."""
@@ -44,7 +46,7 @@ class Checkout(NamedTuple):
         with (
             said.open("w") as written,
             subprocess.Popen(
-                [sys.executable, "-m", "beefirst", "report", "--compose", "--output", str(output)],
+                [sys.executable, *COMMAND.split()[1:-1], str(output)],
                 env=clean_environment() | places | settings,
                 cwd=self.path.parent,
                 stdout=written,

@@ -17,9 +17,13 @@ from beefirst.evaluation.promises import CHECKS
 from beefirst.evaluation.report.pdf import BROWSERS, print_pdf
 from beefirst.machine.folders import CHECKOUT, NOTEBOOKS
 from tests.compose.conftest import REPORT, TAKEN_OUT, Report
+from tests.conftest import Run
 from tests.support.compose_stack import ComposeStack, docker, needs_engine
 
 pytestmark = needs_engine
+
+REJUDGE = "python -m beefirst report --rejudge report"
+"""The README's command that judges a report anew."""
 
 SHIPPED = [path.stem for path in find_notebooks(NOTEBOOKS)]
 BEFORE_THE_CONTAINER_SECONDS = 30
@@ -83,6 +87,15 @@ def test_the_command_says_so_line_by_line(report: Report) -> None:
     assert "not shown here" not in made.stdout
 
 
+def test_every_verdict_follows_from_the_data_beside_it(folder: Path, beefirst: Run) -> None:
+    command = REJUDGE.replace(" report", f" {folder}").split()[3:]
+    judged = beefirst("report", *command)
+
+    assert (judged.returncode, judged.stderr) == (0, "")
+    assert [line for line in judged.stdout.splitlines() if "DISAGREES" in line] == []
+    assert "made anew from their data: all are as recorded." in judged.stdout
+
+
 def test_the_first_notebook_counts_all_others(page: BeautifulSoup) -> None:
     text = page.select_one(f'section[id="{FIRST}"]').get_text(" ", strip=True)  # type: ignore[union-attr]
 
@@ -97,9 +110,13 @@ def test_the_page_holds_every_notebook_every_promise_and_pictures(page: Beautifu
     assert {picture["src"].partition(",")[0] for picture in page.select("img")} == {"data:image/png;base64"}
 
 
-def test_the_page_loads_nothing_and_its_links_stay_within_it(page: BeautifulSoup) -> None:
+def test_the_page_loads_nothing_and_its_links_lead_to_itself_or_to_its_data(page: BeautifulSoup, folder: Path) -> None:
+    links = {str(link["href"]) for link in page.select("a[href]")}
+    places = {f"#{place['id']}" for place in page.select("[id]")}
+
     assert page.select("script, link, iframe") == []
-    assert [link["href"] for link in page.select("a[href]") if link["href"].removeprefix("#") not in SHIPPED] == []
+    assert [link for link in sorted(links - places) if not (folder / link).is_file()] == []
+    assert {f"evidence/{key}.json" for checks in CHECKS.values() for key in checks} <= links
 
 
 def test_the_executed_notebooks_lie_beside_it_without_errors(folder: Path) -> None:

@@ -39,6 +39,9 @@ ELSEWHERE = {
     "pip install -r requirements.txt && pytest": ".ci/run",
     "pytest --nbmake notebooks": CI,
     "python -m beefirst report --output report": "tests/evaluation",
+    "python -m beefirst report --compose --output report": COMPOSE,
+    "python -m beefirst report --rejudge report": COMPOSE,
+    "python -m tests.tools.sabotage --part auto": ".ci/run",
     "docker compose exec notebook python -m beefirst report --output /data/report": COMPOSE,
     "docker compose cp notebook:/data/report report": COMPOSE,
 }

@@ -11,10 +11,11 @@ from beefirst.evaluation.sabotage.trial import Trial
 from beefirst.machine.folders import CHECKOUT, NOTEBOOKS
 from tests.support.sample_notebooks import write_notebook
 
-RUNS_ALL_OTHERS = "UP.4"
+RUNS_ALL_OTHERS, BREAKS_ALL_OTHERS = "UP.4", "11_sabotage"
 HALVES = [
     (notebook, [key for key in checks if key != RUNS_ALL_OTHERS][half::2])
     for notebook, checks in CHECKS.items()
+    if notebook != BREAKS_ALL_OTHERS
     for half in (0, 1)
 ]
 """Every check of every notebook, each without the one before it and the one after."""
