@@ -5,6 +5,7 @@ The report is kept in the folder that BEEFIRST_ARTIFACTS names, where that is se
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree
@@ -94,6 +95,15 @@ def test_every_verdict_follows_from_the_data_beside_it(folder: Path, beefirst: R
     assert (judged.returncode, judged.stderr) == (0, "")
     assert [line for line in judged.stdout.splitlines() if "DISAGREES" in line] == []
     assert "made anew from their data: all are as recorded." in judged.stdout
+
+
+def test_the_data_hold_no_hash_and_no_password_of_a_database(folder: Path) -> None:
+    text = "\n".join(path.read_text() for path in sorted((folder / "evidence").iterdir()))
+
+    assert re.findall(r"\$2[aby]\$\d\d\$[./\w]{50,}", text) == []
+    assert {
+        password for password in re.findall(r"://[^:/@\s\"]+:([^@\s\"]+)@", text) if set(password) != {"*"}
+    } == set()
 
 
 def test_the_first_notebook_counts_all_others(page: BeautifulSoup) -> None:
