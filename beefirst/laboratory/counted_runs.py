@@ -79,7 +79,7 @@ def open_gates(copy: ProjectCopy, connection: Connection[Any], replicas: Sequenc
         wait_for(gate.all_have_come, GATHERING_SECONDS)
         seen += gate.seen
         connection.execute("SELECT pg_advisory_unlock(%s, %s)", (GATE, number))
-    return pd.DataFrame(seen, columns=["file", "server process", "doing"])
+    return pd.DataFrame(seen, columns=["file", "server process", "doing"], dtype=object)
 
 
 @dataclass

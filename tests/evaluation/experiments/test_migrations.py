@@ -44,6 +44,9 @@ WITHOUT_LOCK = {
 }
 """What of the runner is replaced by what, by what that makes of its lock."""
 
+RUN_TWICE = re.compile(r"00\d: [2-9]|duplicate key value violates unique constraint \"pg_type_typname_nsp_index\"")
+"""A file that was run by two; now and then they collide before, where both create the table of the history."""
+
 
 def copies_with(*changes: tuple[str, str]) -> type[ProjectCopy]:
     """Return what makes copies whose runner is changed."""
@@ -193,7 +196,7 @@ def test_replicas_whose_lock_does_not_keep_them_apart_run_a_file_several_times(l
     evidence = automatic.many_replicas(2, copies_with(*WITHOUT_LOCK[lock]))
 
     fails(evidence, "times that each file was run: ")
-    assert re.search(r"00\d: [2-9]", evidence.summary), evidence.summary
+    assert RUN_TWICE.search(evidence.summary), evidence.summary
 
 
 def test_a_file_that_fails_half_way_leaves_nothing() -> None:
