@@ -18,7 +18,7 @@ def checkout_copy() -> Iterator[tuple[Path, dict[str, str]]]:
     with TemporaryDirectory(prefix="beefirst-mutation-") as name, EmbeddedServer.start_ephemeral() as server:
         copy = Path(name) / "copy"
         _copy_to(copy)
-        own = {"DATABASE_URL": server.url, "BEEFIRST_DATA": f"{name}/data", "PYTHONDONTWRITEBYTECODE": "1"}
+        own = {"DATABASE_URL": server.url, "BEEFIRST_DATA": f"{name}/data"}
         yield copy, os.environ | own
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 ENOUGH = 0.9
 """The part of the mutants that must be killed."""
 
-COUNTED = ("killed", "timeout", "survived")
+COUNTED = ("killed", "timeout", "survived", "untested")
 
 
 @dataclass

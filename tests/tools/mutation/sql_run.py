@@ -1,9 +1,10 @@
-"""Running SQL's mutants: each in a copy of the checkout, by the tests of `tests/database` that concern it.
+"""Running SQL's mutants, in a copy of the checkout: each by the tests of `tests/database` that concern it.
 
 What compares the schema with a description, or a file with its checksum (`test_schema_drift`, `test_migrations`), is
 left out: it would find every change, and prove nothing about behaviour.
 """
 
+import importlib
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,11 @@ import psycopg
 import pytest
 from psycopg import Connection
 
+from beefirst.database import statements
 from beefirst.database.migration_files import read_migrations
 from beefirst.errors import MigrationError
 from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.folders import CHECKOUT, MIGRATIONS
 from tests.support.databases import apply
 from tests.tools.mutation.sql_mutants import SqlMutant
 from tests.tools.mutation.sql_text import PYTHON_SQL
@@ -66,21 +70,20 @@ VALUES = {
 
 @dataclass(frozen=True)
 class Workshop:
-    """A copy of the checkout in which one mutant at a time is put in the original's place.
+    """This checkout, a copy, in which one mutant at a time is put in the original's place.
 
     Attributes:
-        copy: the folder.
         migrated: a database on which PostgreSQL plans statements.
     """
 
-    copy: Path
     migrated: Connection[Any]
 
     @contextmanager
     def changed(self, mutant: SqlMutant) -> Iterator[None]:
         """Let the copy hold a mutant for the length of a block."""
-        path = self.copy / mutant.path
+        path = CHECKOUT / mutant.path
         path.write_text(mutant.changed, encoding="utf-8")
+        Path(cache_from_source(str(path))).unlink(missing_ok=True)  # which tells sizes and seconds apart, and no more
         try:
             yield
         finally:
@@ -98,7 +101,7 @@ class Workshop:
         names = [*first, *(name for name in FILES if name not in first)]
         child = os.fork()
         if not child:
-            _test(self.copy, [f"tests/database/test_{name}.py" for name in names])
+            _test([f"tests/database/test_{name}.py" for name in names])
         return _outcome(child)
 
     def _is_planned(self, mutant: SqlMutant) -> bool:
@@ -113,27 +116,26 @@ class Workshop:
     def _migrates(self) -> bool:
         with ScratchDatabase() as database:
             try:
-                apply(database.url, read_migrations(self.copy / "migrations"))
+                apply(database.url, read_migrations(MIGRATIONS))
             except MigrationError:
                 return False
         return True
 
 
 def warm_up() -> None:
-    """Import what every run of pytest needs."""
+    """Import what every run of pytest needs, beside what this module needs itself: the rooms of the service."""
     for plugin in entry_points(group="pytest11"):
         plugin.load()
 
 
-def _test(copy: Path, files: Sequence[str]) -> None:
+def _test(files: Sequence[str]) -> None:
     os.setpgid(0, 0)
-    os.chdir(copy)
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(silence, stream)
-    for name in [name for name in sys.modules if name.partition(".")[0] in {"beefirst", "tests"}]:
+    importlib.reload(statements)
+    for name in [name for name in sys.modules if name.startswith("tests.")]:
         del sys.modules[name]
-    sys.path[:] = [str(copy), *sys.path]
     os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--tb=no", *IGNORED, *files]))
 
 
