@@ -4,6 +4,7 @@ What compares the schema with a description, or a file with its checksum (`test_
 left out: it would find every change, and prove nothing about behaviour.
 """
 
+import gc
 import importlib
 import os
 import signal
@@ -50,8 +51,12 @@ FIRST = {
 }
 """The tests that most likely notice a change of a statement or a file; the others follow."""
 
-IGNORED = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
-"""pytest cannot rewrite what `warm_up` has imported, and need not."""
+PYTEST = (
+    *("-x", "-q", "--tb=no", "--assert=plain"),
+    *("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothesispytest", "-p", "no:xdist"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # what `warm_up` has imported
+)
+"""What makes a run of pytest short: nothing is told, rewritten or kept, and no plugin is there in vain."""
 
 VALUES = {
     "email": "ada@example.com",
@@ -126,6 +131,7 @@ def warm_up() -> None:
     """Import what every run of pytest needs, beside what this module needs itself: the rooms of the service."""
     for plugin in entry_points(group="pytest11"):
         plugin.load()
+    gc.freeze()  # pytest collects garbage at its end, and that of this process is none of the fork's
 
 
 def _test(files: Sequence[str]) -> None:
@@ -136,7 +142,7 @@ def _test(files: Sequence[str]) -> None:
     importlib.reload(statements)
     for name in [name for name in sys.modules if name.startswith("tests.")]:
         del sys.modules[name]
-    os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--tb=no", *IGNORED, *files]))
+    os._exit(pytest.main([*PYTEST, *files]))
 
 
 def _outcome(child: int) -> str:
