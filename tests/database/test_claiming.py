@@ -1,6 +1,6 @@
 """Claiming an address and finding the claim again, on a real PostgreSQL, alone and raced."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -162,6 +162,36 @@ def test_a_claim_that_waits_for_a_release_is_granted(store: StoreUnderTest) -> N
 
     assert store.run(race()) is not None
     assert store.row()["password_hash"] == "next"
+
+
+def test_a_claim_that_had_to_wait_has_its_whole_time_from_when_it_stands(store: StoreUnderTest) -> None:
+    claim = store.claimed()
+
+    async def race() -> tuple[datetime, Claim | None]:
+        async with links(store.url, 3) as (releaser, claimant, watcher):
+            async with releaser.transaction():
+                await store_on(releaser).release(claim)
+                late = store_on(claimant).claim(ADA, "next", CODE)
+                task = await started_and_waiting(late, claimant, watcher)
+                freed = await (await watcher.execute("SELECT clock_timestamp()")).fetchone()
+            assert freed is not None
+            return freed[0], await task
+
+    freed_at, granted = store.run(race())
+
+    assert granted is not None
+    assert granted.mailed_at is not None
+    assert min(store.row()["created_at"], granted.mailed_at, store.budget()["touched_at"]) > freed_at
+
+
+def test_of_two_claims_each_is_found_by_its_own_address(store: StoreUnderTest) -> None:
+    of_ada, of_bob = store.claimed(ADA), store.claimed(BOB)
+
+    assert [store.find_claim(email) for email in (ADA, BOB, "carol@example.com")] == [
+        Claim(of_ada.id, ADA, of_ada.password_hash),
+        Claim(of_bob.id, BOB, of_bob.password_hash),
+        None,
+    ]
 
 
 def test_a_claim_in_time_is_found_with_its_hash(store: StoreUnderTest) -> None:

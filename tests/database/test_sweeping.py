@@ -130,6 +130,22 @@ def test_a_budget_is_deleted_a_day_after_it_was_touched(store: StoreUnderTest) -
     assert [row["email"] for row in store.query("SELECT email FROM address_budgets")] == [BOB]
 
 
+def test_what_is_as_old_as_it_may_become_is_counted_ended_and_forgotten(store: StoreUnderTest) -> None:
+    store.claimed(ADA)
+    store.claimed(BOB)
+
+    async def sweep() -> tuple[int, int, int, int]:
+        async with links(store.url, 1) as (link,), link.transaction():  # in which the time of now() stands still
+            swept = store_on(link, TTL)
+            await link.execute("UPDATE registrations SET created_at = now() - INTERVAL '60 seconds'")
+            overdue, expired = await swept.count_overdue(), len(await swept.expire_due())
+            await link.execute("UPDATE registrations SET created_at = now() - INTERVAL '24 hours'")
+            await link.execute("UPDATE address_budgets SET touched_at = now() - INTERVAL '24 hours'")
+            return overdue, expired, await swept.delete_ended(), await swept.delete_forgotten()
+
+    assert store.run(sweep()) == (2, 2, 2, 2)
+
+
 def claim_anew(store: StoreUnderTest) -> None:
     store.release(store.last)
     store.claimed()
