@@ -115,10 +115,11 @@ def dormant_password(testbed: Testbed) -> Observed:
     code = testbed.mailbox.code_for(email)
     note(testbed.activate(email, attacker, wrong(code)).status_code)
     note(testbed.activate(email, victim, code).status_code)
-    testbed.let_pass(email, 3600)
-    code = testbed.claim(email, victim)
-    note(testbed.activate(email, attacker, code).status_code)
-    note(testbed.activate(email, victim, code).status_code)
+    if testbed.state(email) != "ACTIVE":  # an account is not claimed anew, and the attacker has it
+        testbed.let_pass(email, 3600)
+        code = testbed.claim(email, victim)
+        note(testbed.activate(email, attacker, code).status_code)
+        note(testbed.activate(email, victim, code).status_code)
     return {"steps": pd.DataFrame(rows, columns=["step", "answer", "state"])}
 
 
