@@ -58,6 +58,26 @@ def make_matrix(outcomes: Sequence[Outcome], controls: Sequence[Control], second
     )
 
 
+def join_matrices(last: Matrix, again: Matrix, names: Sequence[str]) -> Matrix:
+    """Return the matrix of a whole run some of whose defects were tried again, which its commit then says.
+
+    Args:
+        last: of the whole run.
+        again: of those that were tried again.
+        names: of all defects of the catalogue, in their order.
+    """
+    outcomes = {outcome.defect: outcome for outcome in [*last.outcomes, *again.outcomes]}
+    asked_again = {control.caught_by for control in again.controls}
+    kept = [control for control in last.controls if control.holds or control.caught_by not in asked_again]
+    return Matrix(
+        finished_at=again.finished_at,
+        commit=f"{last.commit}, {len(again.outcomes)} of them tried again at {again.commit}",
+        seconds=last.seconds + again.seconds,
+        outcomes=[outcomes[name] for name in names if name in outcomes],
+        controls=[*kept, *again.controls],
+    )
+
+
 def save_matrix(matrix: Matrix, path: Path = LAST) -> None:
     """Write a matrix in the place of the one before."""
     replace_file(path, f"{matrix.model_dump_json(indent=1)}\n".encode())

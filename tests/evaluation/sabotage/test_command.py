@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from beefirst.evaluation.sabotage.catalogue import read_catalogue
-from beefirst.evaluation.sabotage.matrix import LAST, Matrix, make_matrix, save_matrix
+from beefirst.evaluation.sabotage.matrix import LAST, Matrix, join_matrices, make_matrix, save_matrix
 from beefirst.evaluation.sabotage.outcomes import Control, Outcome
 from beefirst.machine.folders import CHECKOUT
 from tests.tools.sabotage.parts import PART_SECONDS, WORKERS, automatic_part, choose_part
@@ -104,3 +104,17 @@ def test_the_automatic_part_fits_in_its_time_and_turns_with_the_commit() -> None
 
 def test_the_commit_chooses_a_part_by_itself() -> None:
     assert 0 < len(choose_part(CATALOGUE, "auto")) < len(CATALOGUE)
+
+
+def test_what_is_tried_again_takes_the_place_of_what_was_and_the_matrix_says_so() -> None:
+    missed, caught = outcome("SURVIVED"), outcome("CAUGHT")
+    other = caught.model_copy(update={"defect": "another"})
+    gone = caught.model_copy(update={"defect": "one that is in the catalogue no more"})
+    last, again = make_matrix([missed, other, gone], [], 60), make_matrix([caught], [], 5)
+
+    joined = join_matrices(last, again, [caught.defect, other.defect])
+
+    assert [it.result for it in joined.outcomes] == ["CAUGHT", "CAUGHT"]
+    assert joined.holds
+    assert joined.commit == f"{last.commit}, 1 of them tried again at {again.commit}"
+    assert joined.seconds == 65

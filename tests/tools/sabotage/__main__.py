@@ -1,9 +1,10 @@
 """Break the project in many small ways, and see whether the check that claims the promise says so.
 
-python -m tests.tools.sabotage [--only NAME-OR-AREA ...] [--part K/N | --part auto] [--workers N]
+python -m tests.tools.sabotage [--only NAME-OR-AREA ...] [--part K/N | --part auto] [--again] [--workers N]
 
 It prints a line for each defect as it comes, and ends with status 1 where one was not caught. A run of the whole
-catalogue keeps its matrix in beefirst/evaluation/sabotage/last_matrix.json, which is committed.
+catalogue keeps its matrix in beefirst/evaluation/sabotage/last_matrix.json, which is committed; `--again` tries those
+once more that it has not caught, or does not know, and completes it.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import time
 from collections.abc import Sequence
 
 from beefirst.evaluation.sabotage.catalogue import AREAS, Defect, read_catalogue
-from beefirst.evaluation.sabotage.matrix import LAST, Matrix, make_matrix, save_matrix
+from beefirst.evaluation.sabotage.matrix import LAST, Matrix, join_matrices, load_matrix, make_matrix, save_matrix
 from beefirst.evaluation.sabotage.outcomes import UNHARMED, Control, Outcome
 from beefirst.evaluation.sabotage.suite import try_defects
 from beefirst.machine.processes import interrupt_once
@@ -28,7 +29,8 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     catalogue = read_catalogue()
     try:
-        defects = _choose(catalogue, arguments.only, arguments.part)
+        chosen = _not_caught(catalogue) if arguments.again else catalogue
+        defects = _choose(chosen, arguments.only, arguments.part)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
@@ -37,8 +39,9 @@ def main(words: Sequence[str] | None = None) -> int:
     outcomes, controls = try_defects(defects, _print, arguments.workers)
     matrix = make_matrix(outcomes, controls, time.monotonic() - began)
     print(_summary(matrix))
-    if defects == catalogue:
-        save_matrix(matrix)
+    names = [defect.name for defect in catalogue]
+    if arguments.again or defects == catalogue:
+        save_matrix(join_matrices(load_matrix(), matrix, names) if arguments.again else matrix)
         print(f"The matrix is kept in {LAST.name}.")
     return 0 if matrix.holds else 1
 
@@ -51,8 +54,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--part", default="1/1", metavar="K/N", help="every N-th defect from the K-th; auto: by the commit"
     )
+    parser.add_argument("--again", action="store_true", help="those that the last whole run has not caught")
     parser.add_argument("--workers", type=int, default=0, help="how many are tried at once; one for each core")
     return parser
+
+
+def _not_caught(catalogue: Sequence[Defect]) -> list[Defect]:
+    caught = {outcome.defect for outcome in load_matrix().outcomes if outcome.is_caught}
+    return [defect for defect in catalogue if defect.name not in caught]
 
 
 def _choose(catalogue: Sequence[Defect], only: Sequence[str], part: str) -> list[Defect]:
