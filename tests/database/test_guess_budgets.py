@@ -61,6 +61,7 @@ def test_a_cool_down_is_of_one_address_alone(store: StoreUnderTest) -> None:
         (60, [60, 120, 240, 480, 960, 1920, 3600, 3600]),
         (10, [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]),
         (3600, [3600, 3600]),
+        (1, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600]),
     ],
 )
 def test_cool_downs_double_from_the_ttl_to_an_hour(store: StoreUnderTest, ttl: int, lasting: list[int]) -> None:
@@ -70,6 +71,16 @@ def test_cool_downs_double_from_the_ttl_to_an_hour(store: StoreUnderTest, ttl: i
         return store.cool_down()
 
     assert [lock_out() for _ in lasting] == lasting
+
+
+def test_whoever_has_guessed_for_a_year_cools_down_for_an_hour(store: StoreUnderTest) -> None:
+    claim = store.claimed()
+    store.judge(claim, WRONG)
+    store.judge(claim, WRONG)
+    store.query("UPDATE address_budgets SET cool_downs = 10000 RETURNING email")
+
+    assert store.judge(claim, WRONG) == Judgement(State.LOCKED, 3)
+    assert store.cool_down() == HOUR
 
 
 @pytest.mark.parametrize(("quiet", "lasting"), [(DAY - 60, 120), (DAY, 60)])
