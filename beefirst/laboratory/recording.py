@@ -46,7 +46,7 @@ def record_mail(taken: Taken, code: str) -> dict[str, Any]:
         "client": taken.client,
         "sender": taken.sender,
         "recipients": [*taken.recipients],
-        "headers": dict(taken.message.items()),
+        "headers": {name: without(code, str(value)) for name, value in taken.message.items()},
         "kind": taken.message.get_content_type(),
         "text": without(code, text_of(taken.message)),
     }

@@ -11,15 +11,17 @@ import pytest
 from beefirst.errors import ConfigurationError, DisagreementError
 from beefirst.evaluation.evidence import Evidence, not_shown_here
 from beefirst.evaluation.experiments import schema
-from beefirst.evaluation.records import Record, load_record
-from beefirst.evaluation.report.evidence_files import path_of, write_evidence
+from beefirst.evaluation.promises import CHECKS
+from beefirst.evaluation.records import Check, Judgement, Record, load_record, make_record
+from beefirst.evaluation.report.evidence_files import name_of, path_of, write_evidence
 from beefirst.evaluation.report.junit import junit_xml
 from beefirst.evaluation.report.rejudge import rejudge
+from beefirst.evaluation.report.shown_experiments import experiments_shown
 from beefirst.evaluation.verdict import Verdict
 
 PROMISED = {"sample": {"A.1": "The id is random", "A.2": "It has an id", "A.3": "It is never made"}}
 RANDOM = {"id": "8c8f5b4e-9f0f-4b6c-8f3e-0c2f5f9a7d11"}
-PAGE = "<article data-check='{key}' data-result='{result}'>"
+PAGE = "<article data-check='{name}' data-result='{result}'><p class='claim'><span>{result}</span></p></article>"
 
 
 @pytest.fixture(autouse=True)
@@ -49,12 +51,14 @@ def write(folder: Path, record: Record) -> Path:
     folder.mkdir()
     write_evidence(folder, [record])
     (folder / "junit.xml").write_bytes(junit_xml([record]))
-    (folder / "report.html").write_text("".join(PAGE.format(**check.model_dump()) for check in record.checks))
+    (folder / "report.html").write_text(
+        "".join(PAGE.format(name=name_of(record.notebook, check.key), result=check.result) for check in record.checks)
+    )
     return folder
 
 
 def change(report: Path, key: str, change: Callable[[dict[str, Any]], object]) -> None:
-    path = report / path_of(key)
+    path = report / path_of("sample", key)
     content = json.loads(path.read_text())
     change(content["check"])
     path.write_text(json.dumps(content))
@@ -104,12 +108,12 @@ def test_a_page_or_a_list_that_says_otherwise_is_named(report: Path, file: str, 
     assert old in text
     (report / file).write_text(text.replace(old, old.replace("FAIL", "PASS")))
 
-    with pytest.raises(DisagreementError, match=rf"A\.2: {file} says PASS, the data's file FAIL"):
+    with pytest.raises(DisagreementError, match=rf"A\.2: {file} says PASS( and shows FAIL)?, the data's file FAIL"):
         rejudge(report, PROMISED)
 
 
 def test_a_check_that_was_left_out_is_named(report: Path) -> None:
-    (report / path_of("A.2")).unlink()
+    (report / path_of("sample", "A.2")).unlink()
 
     with pytest.raises(DisagreementError, match=r"1 disagreements .*: A\.2 is promised, and not in this report"):
         rejudge(report, PROMISED)
@@ -157,9 +161,47 @@ def test_a_folder_that_is_no_report_is_said_to_be_none(tmp_path: Path) -> None:
         rejudge(tmp_path)
 
 
-@pytest.mark.parametrize("file", ["junit.xml", "report.html", "evidence/A.1.json"])
+@pytest.mark.parametrize("file", ["junit.xml", "report.html", "evidence/sample.A.1.json"])
 def test_a_file_that_is_damaged_is_named(report: Path, file: str) -> None:
     (report / file).write_bytes(b"\xff\xfe<")
 
     with pytest.raises(ConfigurationError, match=rf"{file} is (no evidence|missing or damaged)"):
         rejudge(report, PROMISED)
+
+
+def test_a_page_that_shows_another_result_than_it_is_marked_with_is_named(report: Path) -> None:
+    text = (report / "report.html").read_text()
+    (report / "report.html").write_text(text.replace("<span>FAIL</span>", "<span>PASS</span>"))
+
+    with pytest.raises(DisagreementError, match=r"A\.2: report.html says FAIL and shows PASS"):
+        rejudge(report, PROMISED)
+
+
+def test_an_encoding_that_nobody_knows_is_answered_with_one_line(report: Path) -> None:
+    (report / "junit.xml").write_bytes(b'<?xml version="1.0" encoding="utf-99"?><testsuites/>')
+
+    with pytest.raises(ConfigurationError, match=r"junit.xml is missing or damaged"):
+        rejudge(report, PROMISED)
+
+
+def test_a_check_must_rest_on_the_experiments_that_its_notebook_shows(tmp_path: Path) -> None:
+    evidence = schema.id_is_generated(RANDOM)
+    assert evidence.trace
+    found: dict[str, Any] = {"result": "PASS", "evidence": evidence.summary}
+    judgement = Judgement(experiment=evidence.trace.method.name, observed=evidence.trace.data, **found)
+    check = Check(key="AC3.3", requirement="The address is unique", judgements=[judgement], **found)
+    folder = write(tmp_path / "report", make_record("03_schema", "PASS", "all", 1, [check]))
+
+    with pytest.raises(
+        DisagreementError,
+        match="it rests on schema:id_is_generated, and its notebook shows schema:address_is_unique",
+    ):
+        rejudge(folder, {})
+
+
+def test_each_notebook_shows_for_each_check_what_its_cells_say() -> None:
+    for notebook, checks in CHECKS.items():
+        shown = experiments_shown(notebook)
+        assert sorted(shown) == sorted(checks)
+        assert all(name for names in shown.values() for name in names)
+    assert experiments_shown("03_schema")["AC3.2"] == ["schema:id_is_primary_key", "schema:id_is_generated"]

@@ -153,6 +153,26 @@ def test_the_page_loads_nothing_and_its_links_stay_within_it(report: Report) -> 
     assert "#02_bad" in links
 
 
+@pytest.mark.parametrize("evidence", ["mine.json", None])
+def test_evidence_that_no_report_has_left_is_not_replaced(
+    tmp_path: Path, notebooks: Path, evidence: str | None
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "mine.json").write_text("{}")
+    (tmp_path / "report").mkdir()
+    if evidence:
+        mine.rename(tmp_path / "report" / "evidence")
+    else:
+        (tmp_path / "report" / "evidence").symlink_to(mine)
+        (tmp_path / "report" / "report.html").write_text("old")
+
+    with pytest.raises(ConfigurationError, match=r"evidence is no report's: name another folder with --output"):
+        write.write_report(tmp_path / "report", notebooks)
+
+    assert (tmp_path / "report" / "evidence" / "mine.json").read_text() == "{}"
+
+
 def test_junit_has_a_case_for_each_check(report: Report) -> None:
     cases = ElementTree.parse(report.folder / "junit.xml").getroot().iter("testcase")
 
@@ -191,8 +211,8 @@ def test_what_an_earlier_report_left_does_not_stay_beside_a_new_one(
     write.write_report(tmp_path / "report", notebooks)
 
     assert sorted(path.name for path in (tmp_path / "report").rglob("*.*")) == [
+        "01_good.A.1.json",
         "01_good.ipynb",
-        "A.1.json",
         "junit.xml",
         "report.html",
     ]

@@ -153,7 +153,8 @@ def _judge_starts(moments: pd.DataFrame, phases: pd.DataFrame) -> Evidence:
     late = [(number, start.outside) for number, start in enumerate(starts, 1) if not start.is_in_time]
     summary = f"{len(seconds) - len(late)} of {len(seconds)} within budget, slowest {max(seconds):.2f} s"
     rows = pd.DataFrame(late, columns=["start", "until ready, from outside (s)"])
-    return Evidence(not late and not doubts, "; ".join([summary, *doubts]), rows, charts.start_spread(seconds))
+    holds = len(starts) > 1 and not late and not doubts  # of many
+    return Evidence(holds, "; ".join([summary, *doubts]), rows, charts.start_spread(seconds))
 
 
 @experiment(_judge_starts, measure_starts)

@@ -1,14 +1,18 @@
 """What each check was judged on, as files beside the report: one JSON file a check, named by its id."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from beefirst.errors import ConfigurationError
+from beefirst.evaluation.promises import CHECKS
 from beefirst.evaluation.records import Check, Record
 
 FOLDER = "evidence"
+UNFIT = r"[^\w.-]"
+"""What the name of a file had better not hold."""
 
 
 class EvidenceFile(BaseModel):
@@ -25,9 +29,14 @@ class EvidenceFile(BaseModel):
     check: Check
 
 
-def path_of(key: str) -> str:
+def name_of(notebook: str, key: str) -> str:
+    """Return what a check is called in its report: its id, with its notebook's name where that does not promise it."""
+    return key if key in CHECKS.get(notebook, ()) else f"{notebook}.{key}"
+
+
+def path_of(notebook: str, key: str) -> str:
     """Return where the file of a check lies, from the report's folder on."""
-    return f"{FOLDER}/{key}.json"
+    return f"{FOLDER}/{re.sub(UNFIT, '_', name_of(notebook, key))}.json"
 
 
 def write_evidence(folder: Path, records: Sequence[Record]) -> None:
@@ -42,7 +51,9 @@ def write_evidence(folder: Path, records: Sequence[Record]) -> None:
     for record in records:
         for check in record.checks:
             evidence = EvidenceFile(notebook=record.notebook, check=check)
-            (folder / path_of(check.key)).write_text(evidence.model_dump_json(indent=1), encoding="utf-8")
+            (folder / path_of(record.notebook, check.key)).write_text(
+                evidence.model_dump_json(indent=1), encoding="utf-8"
+            )
 
 
 def remove_evidence(folder: Path) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from beefirst.errors import ConfigurationError
+from beefirst.evaluation.report.evidence_files import FOLDER as EVIDENCE
 from beefirst.evaluation.report.evidence_files import remove_evidence
 from beefirst.machine.folders import replace_file
 
@@ -14,10 +15,11 @@ BEING_MADE = "<!doctype html><title>beefirst</title>This report is being made, o
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Raise ConfigurationError for notebooks that lie beside no report: beside one they are copies, else maybe all."""
-    notebooks = folder / "notebooks"
-    if any(notebooks.glob("*.ipynb")) and not (folder / "report.html").exists():
-        raise ConfigurationError(f"{notebooks} is no report's: name another folder with --output.")
+    """Raise ConfigurationError for what a report would replace and no report has left, for it may be all there is."""
+    for name, pattern in (("notebooks", "*.ipynb"), (EVIDENCE, "*.json")):
+        place = folder / name
+        if place.is_symlink() or (any(place.glob(pattern)) and not (folder / "report.html").exists()):
+            raise ConfigurationError(f"{place} is no report's: name another folder with --output.")
 
 
 def refuse_unwritable(folder: Path) -> None:

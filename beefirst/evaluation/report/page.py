@@ -12,9 +12,8 @@ from nbconvert.exporters import HTMLExporter
 from pygments.formatters import HtmlFormatter
 
 from beefirst.evaluation.display.tables import banner, mark
-from beefirst.evaluation.promises import CHECKS
 from beefirst.evaluation.records import Check, Record
-from beefirst.evaluation.report.evidence_files import path_of
+from beefirst.evaluation.report.evidence_files import name_of, path_of
 from beefirst.evaluation.report.runner import NotebookRun
 from beefirst.evaluation.traceability import caught_defects, origins
 
@@ -79,11 +78,11 @@ class Section:
 
     def evidence(self, check: Check) -> str:
         """Return where the data of a check lie, from the page on."""
-        return path_of(check.key)
+        return path_of(self.name, check.key)
 
     def anchor(self, check: Check) -> str:
         """Return the id of a check's place on the page: its own, where the specification's list of checks has it."""
-        return check.key if check.key in CHECKS.get(self.name, ()) else f"{self.name}.{check.key}"
+        return name_of(self.name, check.key)
 
 
 def render(sections: Sequence[Section], provenance: Mapping[str, str]) -> str:

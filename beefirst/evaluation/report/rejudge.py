@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 
 from beefirst.errors import ConfigurationError, DisagreementError
 from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.procedure import judge_data
 from beefirst.evaluation.promises import CHECKS
 from beefirst.evaluation.records import Check, Judgement, join_evidence, join_results
-from beefirst.evaluation.report.evidence_files import read_evidence
+from beefirst.evaluation.report.evidence_files import name_of, read_evidence
+from beefirst.evaluation.report.shown_experiments import experiments_shown
 
 EXPERIMENTS = "beefirst.evaluation.experiments."
 """Nothing else is imported for a name that a file gives."""
@@ -30,20 +31,26 @@ def rejudge(folder: Path, promised: Mapping[str, Collection[str]] = CHECKS) -> N
         ConfigurationError: it is no report, or one of its files cannot be read.
         DisagreementError: what is recorded of a check is not what its data say, or a promised check is missing.
     """
-    checks = [file.check for file in read_evidence(folder)]
+    files = read_evidence(folder)
+    shown = {file.notebook: experiments_shown(file.notebook) for file in files}
     told = {"junit.xml": _results_in_junit(folder), "report.html": _results_in_page(folder)}
-    complaints = [*_missing(checks, promised)]
-    for check in checks:
-        found = [*_disagreements(check), *_otherwise_told(check, told)]
+    complaints = [*_missing([file.check for file in files], promised)]
+    for file in files:
+        check, name = file.check, name_of(file.notebook, file.check.key)
+        found = [
+            *_foreign(check, shown[file.notebook]),
+            *_disagreements(check),
+            *_otherwise_told(name, check.result, told),
+        ]
         print(
             f"{check.key:9} {check.result:15} {'DISAGREES: ' + '; '.join(found) if found else _basis(check)}",
             flush=True,
         )
         complaints += [f"{check.key}: {complaint}" for complaint in found]
-    judgements = sum(len(check.judgements) for check in checks)
+    judgements = sum(len(file.check.judgements) for file in files)
     if complaints:
         raise DisagreementError(f"{len(complaints)} disagreements between record and data: {'; '.join(complaints)}.")
-    print(f"\n{len(checks)} checks, {judgements} judgements made anew from their data: all are as recorded.")
+    print(f"\n{len(files)} checks, {judgements} judgements made anew from their data: all are as recorded.")
 
 
 def _basis(check: Check) -> str:
@@ -92,19 +99,29 @@ def _find(name: str) -> Any:
     return found if hasattr(found, "judge") else None
 
 
-def _otherwise_told(check: Check, told: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+def _foreign(check: Check, shown: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield why what a check rests on is not what its notebook shows for it."""
+    made = [judgement.experiment.rpartition(".")[2] for judgement in check.judgements]
+    due = shown.get(check.key)
+    if due is not None and check.result in ("PASS", "NOT SHOWN HERE") and made != [*due]:
+        yield f"it rests on {', '.join(made) or 'nothing'}, and its notebook shows {', '.join(due)}"
+
+
+def _otherwise_told(name: str, result: str, told: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     for file, results in told.items():
-        if (said := results.get(check.key, "nothing")) != check.result:
-            yield f"{file} says {said}, the data's file {check.result}"
+        if (said := results.get(name, "nothing")) != result:
+            yield f"{file} says {said}, the data's file {result}"
 
 
 def _results_in_junit(folder: Path) -> dict[str, str]:
     path = folder / "junit.xml"
     try:
         cases = ElementTree.parse(path).iter("testcase")  # noqa: S314  # since 2.4.1 expat bounds entities
-    except (OSError, ElementTree.ParseError):
+    except (OSError, ElementTree.ParseError, LookupError, ValueError):  # the latter two of odd encodings
         raise ConfigurationError(f"{path} is missing or damaged: name the folder of a report.") from None
-    return {str(case.get("name")).partition(" ")[0]: _result_of(case) for case in cases}
+    return {
+        name_of(str(case.get("classname")), str(case.get("name")).partition(" ")[0]): _result_of(case) for case in cases
+    }
 
 
 def _result_of(case: ElementTree.Element) -> str:
@@ -120,4 +137,11 @@ def _results_in_page(folder: Path) -> dict[str, str]:
         page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
     except (OSError, UnicodeDecodeError):
         raise ConfigurationError(f"{path} is missing or damaged: name the folder of a report.") from None
-    return {str(place["data-check"]): str(place["data-result"]) for place in page.select("[data-check]")}
+    return {str(place["data-check"]): _shown_result(place) for place in page.select("[data-check]")}
+
+
+def _shown_result(place: Tag) -> str:
+    """Return the result that a reader of the page sees, which must be the one that it is marked with."""
+    seen = place.select_one(".claim > span")
+    marked, read = str(place.get("data-result", "nothing")), seen.get_text(strip=True) if seen else "nothing"
+    return marked if marked == read else f"{marked} and shows {read}"

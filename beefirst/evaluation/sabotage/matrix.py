@@ -67,8 +67,8 @@ def join_matrices(last: Matrix, again: Matrix, names: Sequence[str]) -> Matrix:
         names: of all defects of the catalogue, in their order.
     """
     outcomes = {outcome.defect: outcome for outcome in [*last.outcomes, *again.outcomes]}
-    asked_again = {control.caught_by for control in again.controls}
-    kept = [control for control in last.controls if control.holds or control.caught_by not in asked_again]
+    asked = {(control.caught_by, key) for control in again.controls for key in control.asked}
+    kept = [it for it in last.controls if it.holds or not {(it.caught_by, key) for key in it.asked} <= asked]
     return Matrix(
         finished_at=again.finished_at,
         commit=f"{last.commit}, {len(again.outcomes)} of them tried again at {again.commit}",

@@ -12,6 +12,7 @@ from beefirst.evaluation.report.runner import CELL_SECONDS
 from beefirst.evaluation.sabotage.outcomes import CRASH
 from beefirst.evaluation.sabotage.suite import run_beside_each_other
 from beefirst.evaluation.sabotage.trial import TooSlowError, Trial, Watch
+from beefirst.laboratory.project_copy import WHOLE
 from beefirst.laboratory.scratch_database import server_url
 from beefirst.machine.folders import CHECKOUT, NOTEBOOKS
 
@@ -49,11 +50,15 @@ def check_change(file: str, old: str) -> None:
         ConfigurationError: there is no such file, or the text is not there exactly once; the message says which.
     """
     path = (CHECKOUT / file).resolve()
-    if not (path.is_relative_to(CHECKOUT) and path.is_file()):
+    if not (path.is_relative_to(CHECKOUT) and path.is_file() and path.relative_to(CHECKOUT).parts[0] in WHOLE):
         raise ConfigurationError(f"There is no file {file} here: name one as README.md or migrations/… are named.")
     if not old:
         raise ConfigurationError("There is no old text: copy a piece of the file that is to be replaced.")
-    if (found := path.read_text(encoding="utf-8").count(old)) != 1:
+    try:
+        found = path.read_text(encoding="utf-8").count(old)
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{file} is no text: name a file that is.") from None
+    if found != 1:
         raise ConfigurationError(
             f"{file} must hold the old text exactly once, and holds it {found} times: "
             + ("copy more of the lines around it." if found else "copy it from the file, with the spaces before it.")

@@ -42,6 +42,7 @@ def test_it_prints_the_matrix_line_by_line_and_keeps_that_of_the_whole_catalogue
     ("words", "said"),
     [
         (["--only", "no such name"], "No defect has such a name or area."),
+        (["--again"], "Nothing is left to be tried again: the last whole run has caught every defect."),
         (["--part", "3/2"], "There is no part 3/2: name one as 2/5, or auto."),
     ],
 )

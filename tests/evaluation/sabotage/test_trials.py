@@ -162,6 +162,8 @@ OWN: list[tuple[str, str, str]] = [
     ("beefirst/none.py", "old", "There is no file beefirst/none.py here"),
     ("../settings.py", "old", "There is no file"),
     (SETTINGS, "", "There is no old text"),
+    (".git/HEAD", "ref", "There is no file"),
+    ("notebooks/pictures/start_here.png", "PNG", "is no text: name a file that is"),
     (SETTINGS, "no such text", "must hold the old text exactly once, and holds it 0 times: copy it from the file"),
     (SETTINGS, "import", "times: copy more of the lines around it"),
 ]

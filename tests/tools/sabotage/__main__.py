@@ -60,8 +60,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _not_caught(catalogue: Sequence[Defect]) -> list[Defect]:
-    caught = {outcome.defect for outcome in load_matrix().outcomes if outcome.is_caught}
-    return [defect for defect in catalogue if defect.name not in caught]
+    if not LAST.exists():
+        raise ValueError("There is no matrix of a whole run to complete: leave --again out.")
+    matrix = load_matrix()
+    unsound = {control.caught_by for control in matrix.controls if not control.holds}
+    caught = {it.defect for it in matrix.outcomes if it.is_caught and it.caught_by.partition("::")[0] not in unsound}
+    if left := [defect for defect in catalogue if defect.name not in caught]:
+        return left
+    raise ValueError("Nothing is left to be tried again: the last whole run has caught every defect.")
 
 
 def _choose(catalogue: Sequence[Defect], only: Sequence[str], part: str) -> list[Defect]:

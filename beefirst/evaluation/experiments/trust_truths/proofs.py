@@ -21,7 +21,7 @@ PLACES = {"the mail": "yes", "the answer": "no", "its headers": "no", "the log":
 
 
 def _judge_places(places: Mapping[str, str]) -> Evidence:
-    seen = {place: "yes" if THE_CODE in text else "no" for place, text in places.items()}
+    seen = {place: ("yes" if THE_CODE in text else "no") if text.strip() else "empty" for place, text in places.items()}
     rows = [(place, seen.get(place, "not looked at"), expected) for place, expected in PLACES.items()]
     return compare("in the mail, and in neither answer, header nor log", rows, ["where", "holds the code", "expected"])
 
@@ -36,7 +36,9 @@ def code_only_by_mail(testbed: Testbed) -> Observed:
     headers = " ".join(
         f"{name}: {value}" for name, value in answer.headers.items() if name not in ("date", "x-request-id")
     )
-    log = " ".join(re.sub(r'^\S+ \S+|"[^"]*"|127\.0\.0\.1:\d+', " ", line) for line in api.log().splitlines()[before:])
+    log = " ".join(
+        re.sub(r'^\S+ \S+|"[A-Z]+ [^"]*"|127\.0\.0\.1:\d+', " ", line) for line in api.log().splitlines()[before:]
+    )
     texts = (str(testbed.mailbox.wait_for(email)[-1]), answer.text, headers, log)
     return {
         "places": {place: re.sub(rf"\b{code}\b", THE_CODE, text) for place, text in zip(PLACES, texts, strict=True)}
