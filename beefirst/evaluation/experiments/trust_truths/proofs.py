@@ -16,6 +16,9 @@ from beefirst.machine.waiting import wait_for
 THE_CODE = "[THE CODE]"
 """What stands in a record where the code stood."""
 
+NO_CODE = r'^\S+ \S+|"[A-Z]+ [^"]*"|127\.0\.0\.1:\d+'
+"""What of a line of the log may hold four digits by chance: its time, the request and the client."""
+
 PLACES = {"the mail": "yes", "the answer": "no", "its headers": "no", "the log": "no"}
 """Where it is looked for, and whether it is to be found."""
 
