@@ -220,6 +220,19 @@ def test_a_claim_gets_another_hash_only_as_a_later_claim(table: Connection[Any])
     assert refusal.value.diag.constraint_name == "registrations_new_claim_is_later"
 
 
+@pytest.mark.parametrize("state", ["EXPIRED", "LOCKED"])
+def test_an_ended_registration_is_claimed_anew_though_the_clock_was_set_back(
+    table: Connection[Any], state: str
+) -> None:
+    insert(table, COMPLETE[state])
+
+    changed = table.execute(
+        "UPDATE registrations SET state = 'CLAIMED', password_hash = 'x', created_at = created_at - INTERVAL '1 hour'"
+    )
+
+    assert changed.rowcount == 1
+
+
 KEPT = [
     ("id = gen_random_uuid()", "registrations_id_is_kept"),
     ("email = 'b@example.com'", "registrations_email_is_kept"),

@@ -60,6 +60,20 @@ def test_refunding_a_code_leaves_the_notice_counted(store: StoreUnderTest) -> No
     assert store.notice() is None
 
 
+def test_a_refund_to_one_address_is_none_to_another_that_was_mailed_at_the_same_moment(store: StoreUnderTest) -> None:
+    mailed_at = store.claimed(ADA).mailed_at
+    store.claimed(BOB)
+    same = "UPDATE address_budgets SET mailed_at = ARRAY[%s::timestamptz], noticed_at = %s RETURNING email"
+    store.query(same, mailed_at, mailed_at)
+
+    store.refund(mailed_at, ADA)
+
+    assert [(store.budget(email)["mailed_at"], store.budget(email)["noticed_at"]) for email in (ADA, BOB)] == [
+        ([], None),
+        ([mailed_at], mailed_at),
+    ]
+
+
 def test_a_refund_to_an_address_without_a_budget_does_nothing(store: StoreUnderTest) -> None:
     store.refund(datetime.now(UTC), BOB)
 
@@ -90,6 +104,15 @@ def test_the_holder_of_an_active_address_is_due_one_notice_a_day(store: StoreUnd
     assert holder is not None
     assert holder.state is State.ACTIVE
     assert abs(datetime.now(UTC) - timedelta(days=1) - holder.notice_due_after) < timedelta(seconds=10)
+
+
+def test_each_address_has_its_own_holder(store: StoreUnderTest) -> None:
+    store.claimed(ADA)
+    store.activate(BOB)
+
+    holders = [store.find_holder(email) for email in (ADA, BOB, "carol@example.com")]
+
+    assert [holder and holder.state for holder in holders] == [State.CLAIMED, State.ACTIVE, None]
 
 
 @pytest.mark.parametrize("situation", [leave_free, *ENDED])

@@ -153,8 +153,9 @@ def _judge_starts(moments: pd.DataFrame, phases: pd.DataFrame) -> Evidence:
     late = [(number, start.outside) for number, start in enumerate(starts, 1) if not start.is_in_time]
     summary = f"{len(seconds) - len(late)} of {len(seconds)} within budget, slowest {max(seconds):.2f} s"
     rows = pd.DataFrame(late, columns=["start", "until ready, from outside (s)"])
-    holds = len(starts) > 1 and not late and not doubts  # of many
-    return Evidence(holds, "; ".join([summary, *doubts]), rows, charts.start_spread(seconds))
+    return Evidence(
+        len(starts) > 1 and not late and not doubts, "; ".join([summary, *doubts]), rows, charts.start_spread(seconds)
+    )
 
 
 @experiment(_judge_starts, measure_starts)
@@ -173,7 +174,7 @@ def _judge_stop_watches(first: dict[str, pd.DataFrame], others: dict[str, pd.Dat
         f"{start.inside:.2f} s inside and {start.outside:.2f} s outside at first; "
         f"{1000 * gap:.0f} ms apart where they agree best"
     )
-    doubts = _doubts(alone) + _doubts(starts)
+    doubts = [*_doubts(alone), *_doubts(starts)]
     return Evidence(roughly and closely and not doubts, "; ".join([summary, *doubts]), spread(starts))
 
 
