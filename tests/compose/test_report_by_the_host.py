@@ -156,7 +156,12 @@ def test_nothing_is_left_but_the_report_and_the_images_of_the_checkout(made: Mad
     assert made.left == []
     assert sorted(images.split()) == [f"{checkout.images}-api", f"{checkout.images}-notebook"]
     assert [path.name for path in checkout.temporary.iterdir() if path.name.startswith("beefirst")] == []
-    assert {path.name for path in made.folder.iterdir()} - {"report.pdf"} == {"junit.xml", "notebooks", "report.html"}
+    assert {path.name for path in made.folder.iterdir()} - {"report.pdf"} == {
+        "evidence",
+        "junit.xml",
+        "notebooks",
+        "report.html",
+    }
 
 
 def amid_up(process: subprocess.Popen[str], _: str) -> bool:

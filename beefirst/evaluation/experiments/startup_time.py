@@ -35,7 +35,6 @@ FROM_THE_COMMAND = "python -m beefirst report --compose, in a checkout with Dock
 HOST_CLOCK = "{:.1f} s from `docker compose up` to the API ready, by the clock of the host that gave the command"
 OWN_CLOCK = "{:.1f} s from the creation of this container to the API ready"
 
-
 ONE_CLOCK_SECONDS = 1e-6
 """Two stop-watches do not agree as closely as this: one is given out as both."""
 
@@ -153,9 +152,8 @@ def _judge_starts(moments: pd.DataFrame, phases: pd.DataFrame) -> Evidence:
     late = [(number, start.outside) for number, start in enumerate(starts, 1) if not start.is_in_time]
     summary = f"{len(seconds) - len(late)} of {len(seconds)} within budget, slowest {max(seconds):.2f} s"
     rows = pd.DataFrame(late, columns=["start", "until ready, from outside (s)"])
-    return Evidence(
-        len(starts) > 1 and not late and not doubts, "; ".join([summary, *doubts]), rows, charts.start_spread(seconds)
-    )
+    holds, words = len(starts) > 1 and not late and not doubts, "; ".join([summary, *doubts])
+    return Evidence(holds, words, rows, charts.start_spread(seconds))
 
 
 @experiment(_judge_starts, measure_starts)
