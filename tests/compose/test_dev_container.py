@@ -24,14 +24,14 @@ class DevContainer(ComposeStack):
         super().__init__(("docker", "compose", *(word for file in files for word in ("--file", file))))
 
     def up(self) -> None:
-        self.call("up")
+        self.say("up")
 
     def remove(self) -> None:
         super().remove()
         # The command line builds an image upon that of the terminal, which without its name stays behind.
         docker("image", "prune", "--force", "--filter", f"label=com.docker.compose.project={self.name}")
 
-    def call(self, command: str, *words: str) -> str:
+    def say(self, command: str, *words: str) -> str:
         """Return what a command of the command line itself, or one in the terminal, says."""
         done = subprocess.run(
             ["devcontainer", command, "--workspace-folder", str(CHECKOUT), *words],
@@ -57,8 +57,8 @@ def dev_container() -> Iterator[DevContainer]:
 
 
 def test_its_terminal_has_the_checkout_and_reaches_the_database(dev_container: DevContainer) -> None:
-    status = dev_container.call("exec", "python", "-m", "beefirst", "migrate", "--status")
-    shown = dev_container.call("exec", "cat", "README.md")
+    status = dev_container.say("exec", "python", "-m", "beefirst", "migrate", "--status")
+    shown = dev_container.say("exec", "cat", "README.md")
 
     assert [line.split()[:2] for line in status.splitlines()] == [
         [path.name, "applied"] for path in sorted(MIGRATIONS.glob("*.sql"))
@@ -67,12 +67,12 @@ def test_its_terminal_has_the_checkout_and_reaches_the_database(dev_container: D
 
 
 def test_its_terminal_has_what_tests_need_and_is_no_root(dev_container: DevContainer) -> None:
-    tests = dev_container.call(
+    tests = dev_container.say(
         "exec", "pytest", "-q", "-p", "no:cacheprovider", "tests/rules/test_registration_rules.py"
     )
 
     assert " passed" in tests
-    assert dev_container.call("exec", "id", "-un").strip() == "beefirst"
+    assert dev_container.say("exec", "id", "-un").strip() == "beefirst"
 
 
 def test_jupyterlab_in_it_answers_under_the_name_of_a_codespace_and_under_no_other(dev_container: DevContainer) -> None:
