@@ -1,7 +1,7 @@
 """Trying a defect: a copy of the project that has it, and what the check that claims the promise says of that copy."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from beefirst.errors import BeefirstError
 from beefirst.evaluation.records import Check
@@ -73,37 +73,33 @@ def judge_cases(defect: Defect, cases: Collection[Case]) -> tuple[Result, str]:
 
 def control_checks(notebook: str, checks: Collection[str], watch: Watch = lambda: None) -> Control:
     """Make checks of a notebook on a copy that nobody has harmed; arguments as for `try_defect`."""
-    began = time.monotonic()
-    with Trial(watch) as trial:
-        try:
-            made = trial.make_checks(notebook, checks)
-            failures = {key: made[key].evidence for key in checks if made[key].result in ("FAIL", "NOT MADE")}
-        except TooSlowError as error:
-            failures = {notebook: str(error)}
-    return Control(
-        caught_by=notebook,
-        checks=len(checks),
-        asked=list(checks),
-        failures=failures,
-        seconds=round(time.monotonic() - began, 1),
-    )
+
+    def complaints(trial: Trial) -> dict[str, str]:
+        made = trial.make_checks(notebook, checks)
+        return {key: made[key].evidence for key in checks if made[key].result in ("FAIL", "NOT MADE")}
+
+    return _control(notebook, checks, complaints, watch)
 
 
 def control_tests(file: str, tests: Collection[str], watch: Watch = lambda: None) -> Control:
     """Run tests of one file on a copy that nobody has harmed; arguments as for `try_defect`."""
+
+    def complaints(trial: Trial) -> dict[str, str]:
+        cases = run_tests(trial, tests)
+        failed = {case.test: case.message for case in cases if case.said != "passed"}
+        return failed if cases else {file: "pytest stopped"}
+
+    return _control(file, tests, complaints, watch)
+
+
+def _control(
+    place: str, asked: Collection[str], complaints: Callable[[Trial], dict[str, str]], watch: Watch
+) -> Control:
     began = time.monotonic()
     with Trial(watch) as trial:
         try:
-            cases = run_tests(trial, tests)
-            failures = {case.test: case.message for case in cases if case.said != "passed"}
-            if not cases:
-                failures[file] = "pytest stopped"
+            failures = complaints(trial)
         except TooSlowError as error:
-            failures = {file: str(error)}
-    return Control(
-        caught_by=file,
-        checks=len(tests),
-        asked=list(tests),
-        failures=failures,
-        seconds=round(time.monotonic() - began, 1),
-    )
+            failures = {place: str(error)}
+    seconds = round(time.monotonic() - began, 1)
+    return Control(caught_by=place, checks=len(asked), asked=list(asked), failures=failures, seconds=seconds)

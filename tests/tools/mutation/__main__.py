@@ -13,10 +13,11 @@ import random
 import subprocess
 import sys
 
+from beefirst.embedded_postgres.server import EmbeddedServer
+from beefirst.laboratory.project_copy import CheckoutCopy
 from beefirst.machine.folders import CHECKOUT, MIGRATIONS
 from tests.support.databases import migrated_database
 from tests.tools.mutation import sql_run
-from tests.tools.mutation.checkout_copy import checkout_copy
 from tests.tools.mutation.python_run import Mutmut, run_python
 from tests.tools.mutation.report import Report
 from tests.tools.mutation.sql_mutants import SqlMutant, find_mutants
@@ -35,12 +36,13 @@ def main() -> int:
     chosen = parser.parse_args()
     if os.environ.get(IN_COPY) == str(CHECKOUT):
         return run_sql(_chosen_sql(chosen))
-    with checkout_copy() as (copy, environment):
+    with CheckoutCopy() as copy, EmbeddedServer.start_ephemeral() as server:
+        environment = os.environ | {"DATABASE_URL": server.url, "BEEFIRST_DATA": str(copy.code / "data")}
         if chosen.what == "python":
-            return run_python(Mutmut(copy, environment), chosen.filters)
-        inside = environment | {IN_COPY: str(copy), "PYTHONPATH": str(copy)}
+            return run_python(Mutmut(copy.code, environment), chosen.filters)
+        inside = environment | {IN_COPY: str(copy.code), "PYTHONPATH": str(copy.code)}
         again = [sys.executable, "-m", "tests.tools.mutation", *sys.argv[1:]]
-        return subprocess.run(again, cwd=copy, env=inside, check=False).returncode
+        return subprocess.run(again, cwd=copy.code, env=inside, check=False).returncode
 
 
 def _chosen_sql(chosen: argparse.Namespace) -> list[SqlMutant]:

@@ -11,6 +11,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from textwrap import shorten
 
 from beefirst.evaluation.sabotage.catalogue import AREAS, Defect, read_catalogue
 from beefirst.evaluation.sabotage.matrix import LAST, Matrix, join_matrices, load_matrix, make_matrix, save_matrix
@@ -93,16 +94,11 @@ def _print(result: Outcome | Control) -> None:
         names = (result.defect, _promise(result), result.caught_by)
     print(f"{word:13} {result.seconds:6.1f}  {names[0]:52} {names[1]:9} {names[2]}", flush=True)
     if evidence:
-        print(f"{'':22}{_shorten(evidence)}", flush=True)
+        print(f"{'':22}{shorten(evidence, WIDTH, placeholder='…')}", flush=True)
 
 
 def _promise(outcome: Outcome) -> str:
     return "" if outcome.promise == outcome.caught_by else outcome.promise
-
-
-def _shorten(evidence: str) -> str:
-    line = " ".join(evidence.split())
-    return line if len(line) <= WIDTH else f"{line[:WIDTH]}…"
 
 
 def _summary(matrix: Matrix) -> str:

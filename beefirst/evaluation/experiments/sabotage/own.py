@@ -46,7 +46,7 @@ def try_own(file: str, old: str, new: str, notebooks: Sequence[str] = ()) -> Own
     """Run notebooks on copies that have a change; arguments as for `show_own_change`.
 
     Args:
-        notebooks: which to ask, by name; all where left out.
+        notebooks: which to ask, by name; all but the first and this one where left out.
     """
     check_change(file, old)
     live = changes.LiveFindings(notebooks)

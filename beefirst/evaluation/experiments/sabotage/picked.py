@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 
 import pandas as pd
 
@@ -104,7 +105,7 @@ def _judge_picked(outcomes: pd.DataFrame) -> Evidence:
         (
             it.defect,
             it.breaks,
-            _brief(it.evidence),
+            shorten(it.evidence, SHORTENED, placeholder="…"),
             f"{it.seconds:.1f}",
             _recount(it.result, it.evidence, it.reason),
             "CAUGHT",
@@ -114,10 +115,6 @@ def _judge_picked(outcomes: pd.DataFrame) -> Evidence:
     caught = sum(row[-2] == "CAUGHT" for row in rows)
     summary = f"{caught} of {len(rows)} defects caught by the check that claims what they break, for a reason that fits"
     return compare(summary, rows, ["defect", "breaks", "what the check says", "seconds", "seen", "expected"])
-
-
-def _brief(evidence: str) -> str:
-    return evidence if len(evidence) <= SHORTENED else f"{evidence[:SHORTENED]}…"
 
 
 def _recount(result: str, evidence: str, reason: str) -> str:

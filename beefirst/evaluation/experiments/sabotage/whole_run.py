@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 
 import pandas as pd
 
@@ -25,7 +26,10 @@ def _judge_last_run(
 ) -> Evidence:
     results = dict(zip(outcomes["defect"], outcomes["result"], strict=True))
     caught = sum(result == "CAUGHT" for result in results.values())
-    tried = [(it.area, it.defect, it.promise, _brief(it.evidence), it.result, "CAUGHT") for it in outcomes.itertuples()]
+    tried = [
+        (it.area, it.defect, it.promise, shorten(it.evidence, SHORTENED, placeholder="…"), it.result, "CAUGHT")
+        for it in outcomes.itertuples()
+    ]
     missing = [
         ("", name, "", "is in the catalogue, and was not in that run", "NOT TRIED", "CAUGHT")
         for name in catalogue
@@ -38,11 +42,6 @@ def _judge_last_run(
     return compare(
         summary, tried + missing + unsound, ["area", "defect", "breaks", "what caught it says", "seen", "expected"]
     )
-
-
-def _brief(evidence: str) -> str:
-    line = " ".join(evidence.split())
-    return line if len(line) <= SHORTENED else f"{line[:SHORTENED]}…"
 
 
 @experiment(_judge_last_run)
