@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import pytest
 from bs4 import BeautifulSoup
 
+from beefirst.evaluation.experiments.configuration.refusals import PASSWORD as SOUGHT_IN_LOGS
 from beefirst.evaluation.notebook_list import FIRST, find_notebooks
 from beefirst.evaluation.promises import CHECKS
 from beefirst.evaluation.report.pdf import BROWSERS, print_pdf
@@ -89,8 +90,7 @@ def test_the_command_says_so_line_by_line(report: Report) -> None:
 
 
 def test_every_verdict_follows_from_the_data_beside_it(folder: Path, beefirst: Run) -> None:
-    command = REJUDGE.replace(" report", f" {folder}").split()[3:]
-    judged = beefirst("report", *command)
+    judged = beefirst(*REJUDGE.removesuffix("report").split()[3:], str(folder))
 
     assert (judged.returncode, judged.stderr) == (0, "")
     assert [line for line in judged.stdout.splitlines() if "DISAGREES" in line] == []
@@ -101,9 +101,8 @@ def test_the_data_hold_no_hash_and_no_password_of_a_database(folder: Path) -> No
     text = "\n".join(path.read_text() for path in sorted((folder / "evidence").iterdir()))
 
     assert re.findall(r"\$2[aby]\$\d\d\$[./\w]{50,}", text) == []
-    assert {
-        password for password in re.findall(r"://[^:/@\s\"]+:([^@\s\"]+)@", text) if set(password) != {"*"}
-    } == set()
+    passwords = {password for password in re.findall(r"://[^:/@\s\"]+:([^@\s\"]+)@", text) if set(password) != {"*"}}
+    assert passwords <= {"password", SOUGHT_IN_LOGS}  # the example of a rule, and of a database that is none
 
 
 def test_the_first_notebook_counts_all_others(page: BeautifulSoup) -> None:

@@ -62,7 +62,7 @@ def test_a_notebook_opens_with_question_criterion_duration_and_neighbours(path: 
     opening = "".join(cells(path)[0]["source"])
     links = re.findall(r"\]\((\w+\.ipynb)\)", opening)
 
-    assert re.match(r"# [^\n]+\?\n", opening)
+    assert re.match(r"# [^\n?]+\?[^\n]*\n", opening)
     assert "**Criterion " in opening
     assert "**Takes** " in opening
     assert links

@@ -107,6 +107,21 @@ def test_the_reader_sees_every_check_before_the_failure(capsys: pytest.CaptureFi
     assert all(word in shown for word in ("A.1", "A.2", "The second holds", "FAIL", "NOT MADE"))
 
 
+@pytest.mark.parametrize(
+    ("text", "leads"),
+    [
+        ("http://127.0.0.1:8000/docs", True),
+        ("http://localhost:8888/lab", True),
+        ("http://api:8000", False),
+        ("http", False),
+    ],
+)
+def test_an_address_is_a_link_where_the_readers_browser_reaches_it(text: str, leads: bool) -> None:
+    html = table(pd.DataFrame([(text,)], columns=["where"]))._repr_html_()
+
+    assert (f'<a href="{text}"' in html) == leads
+
+
 def test_a_table_shows_what_it_is_given_as_text_and_marks_the_words_that_matter() -> None:
     html = table(pd.DataFrame([("<b>bold</b>", "FAIL")], columns=["what", "result"]))._repr_html_()
 

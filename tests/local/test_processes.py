@@ -30,9 +30,8 @@ def test_a_second_signal_does_not_disturb_what_the_first_began() -> None:
         pytest.fail("the clean-up was disturbed")
 
 
-def test_a_signal_that_python_lost_can_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "CLEAN_UP_SECONDS", 0.0)
-    processes.interrupt_once()
+def test_a_signal_that_python_lost_can_be_repeated() -> None:
+    processes.interrupt_once(clean_up_seconds=0.0)
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
 

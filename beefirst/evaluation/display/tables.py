@@ -1,5 +1,6 @@
 """One look for every table and plot: inline styles, which survive in untrusted notebooks, on GitHub and in print."""
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -37,6 +38,9 @@ read on light ground and on dark, whatever scheme the reader has chosen."""
 PLAIN_COLUMNS = ("expected", "wanted", "specified")
 """What should be is not marked; what was seen is."""
 
+REACHED = re.compile(r"https?://(127\.0\.0\.1|localhost)[:/]\S*")
+"""An address that a reader's browser reaches: that of a service in another container leads nowhere."""
+
 CELL = "padding:5px 14px 5px 8px;vertical-align:top;border-bottom:1px solid rgba(128,128,128,.3);"
 
 SHORT = 26
@@ -63,7 +67,7 @@ def table(frame: pd.DataFrame) -> Shown:
     """Return `frame` as a table that marks the words of WORDS.
 
     Args:
-        frame: one row a line; its index is not shown. An address and the name of a notebook become links.
+        frame: one row a line; its index is not shown. An address on this machine and the name of a notebook become links.
     """
     names, numeric = [str(name) for name in frame.columns], [is_numeric_dtype(kind) for kind in frame.dtypes]
     head = "".join(map(_head, names, numeric))
@@ -90,7 +94,7 @@ def _cell(value: Any, column: str, numeric: bool) -> str:
     text = _text(value)
     # On its own in a span, a dollar sign is no delimiter of mathematics to JupyterLab.
     shown = escape(text).replace("\n", "<br>").replace("$", "<span>$</span>")
-    if text.startswith("http") and " " not in text:
+    if REACHED.fullmatch(text):
         shown = f'<a href="{shown}" target="_blank">{shown}</a>'
     if text.endswith(".ipynb"):
         shown = f'<a href="{shown}">{shown.removesuffix(".ipynb")}</a>'

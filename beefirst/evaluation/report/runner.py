@@ -151,6 +151,8 @@ class _Execution:
                 progress(self._done, self._total)
                 self._thread.join(self.POLL_SECONDS)
         except BaseException:  # an interrupt: no kernel is left behind
+            # nbclient goes on looking whether the kernel lives, and its look then fails: that is no news.
+            self._loop.set_exception_handler(lambda *_: None)
             self._loop.call_soon_threadsafe(self._task.cancel)
             if self._thread.is_alive():
                 self._thread.join(END_SECONDS)
