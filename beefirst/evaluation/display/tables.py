@@ -67,7 +67,8 @@ def table(frame: pd.DataFrame) -> Shown:
     """Return `frame` as a table that marks the words of WORDS.
 
     Args:
-        frame: one row a line; its index is not shown. An address on this machine and the name of a notebook become links.
+        frame: one row a line; its index is not shown. An address on this machine becomes a link, and so does the name
+            of a notebook.
     """
     names, numeric = [str(name) for name in frame.columns], [is_numeric_dtype(kind) for kind in frame.dtypes]
     head = "".join(map(_head, names, numeric))
