@@ -1,6 +1,7 @@
 """The catalogue of defects: each a small change of the project, the promise that it breaks, and what must notice."""
 
 import difflib
+import hashlib
 import re
 import tomllib
 from functools import cached_property
@@ -86,6 +87,11 @@ class Defect(BaseModel):
     def is_caught_by_a_test(self) -> bool:
         """Whether a test must notice it, and no notebook."""
         return TEST_FILE.fullmatch(self.caught_by) is not None
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this defect from one of the same name that was another change, or had to be caught otherwise."""
+        return hashlib.sha256(self.model_dump_json(exclude={"name", "area"}).encode()).hexdigest()[:16]
 
     @cached_property
     def diff(self) -> str:

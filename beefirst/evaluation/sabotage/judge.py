@@ -24,6 +24,7 @@ def try_defect(defect: Defect, watch: Watch = lambda: None, beside: Collection[s
     result, evidence, checks = _ask(defect, watch, asked)
     return Outcome(
         defect=defect.name,
+        fingerprint=defect.fingerprint,
         area=defect.area,
         promise=defect.breaks,
         caught_by=defect.caught_by,

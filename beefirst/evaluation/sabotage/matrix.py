@@ -38,6 +38,25 @@ class Matrix(BaseModel):
         """Whether every defect was caught, by checks that hold where nothing is wrong."""
         return all(outcome.is_caught for outcome in self.outcomes) and all(control.holds for control in self.controls)
 
+    def standing(self, defect: str, fingerprint: str) -> str:
+        """Return what is known of a defect as it stands in the catalogue today: CAUGHT, or why that cannot be said.
+
+        Args:
+            defect: its name.
+            fingerprint: of the catalogue's defect.
+        """
+        outcome = next((it for it in self.outcomes if it.defect == defect), None)
+        if outcome is None:
+            return "NOT TRIED"
+        if outcome.fingerprint != fingerprint:
+            return "CHANGED SINCE"
+        return "NO CONTROL" if outcome.is_caught and not self._is_sound(outcome) else outcome.result
+
+    def _is_sound(self, outcome: Outcome) -> bool:
+        """Tell whether what caught a defect was seen to hold where nothing is wrong."""
+        place = outcome.caught_by.partition("::")[0]
+        return any(it.holds and it.caught_by == place and outcome.asked in it.asked for it in self.controls)
+
     def caught(self, check: str) -> list[str]:
         """Return the names of the defects that a check was seen to catch.
 

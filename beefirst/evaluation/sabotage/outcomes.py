@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from beefirst.evaluation.records import Check
-from beefirst.evaluation.sabotage.catalogue import Defect
+from beefirst.evaluation.sabotage.catalogue import TEST_FILE, Defect
 
 Result = Literal["CAUGHT", "SURVIVED", "WRONG REASON", "CRASHED", "NEIGHBOUR"]
 """Only CAUGHT is a catch. NEIGHBOUR: the check that claims the promise held, and another failed."""
@@ -24,6 +24,7 @@ class Outcome(BaseModel):
 
     Attributes:
         defect: its name.
+        fingerprint: of the defect as it was then.
         area: of the catalogue.
         promise: the id of the check, or the test, that claims what it breaks.
         caught_by: the notebook or the test that was asked.
@@ -36,6 +37,7 @@ class Outcome(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     defect: str
+    fingerprint: str = ""
     area: str
     promise: str
     caught_by: str
@@ -43,6 +45,11 @@ class Outcome(BaseModel):
     evidence: str
     seconds: float
     checks: dict[str, str] = {}
+
+    @property
+    def asked(self) -> str:
+        """What was asked in its place: the check by its id, or the test."""
+        return self.caught_by if TEST_FILE.fullmatch(self.caught_by) else self.promise
 
     @property
     def is_caught(self) -> bool:

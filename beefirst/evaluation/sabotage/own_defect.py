@@ -1,14 +1,15 @@
 """A defect that a reader writes herself, and what all notebooks say of a copy that has it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from beefirst.errors import ConfigurationError
 from beefirst.evaluation.notebook_list import FIRST, find_notebooks
-from beefirst.evaluation.records import Check
+from beefirst.evaluation.records import Check, Record
 from beefirst.evaluation.report.runner import CELL_SECONDS
+from beefirst.evaluation.sabotage.judge import control_checks
 from beefirst.evaluation.sabotage.outcomes import CRASH
 from beefirst.evaluation.sabotage.suite import run_beside_each_other
 from beefirst.evaluation.sabotage.trial import TooSlowError, Trial, Watch
@@ -27,7 +28,7 @@ class Finding:
     Attributes:
         notebook: its name.
         verdict: in words.
-        failed: the checks that say FAIL because of what they saw.
+        failed: the checks that say FAIL because of what they saw, and nothing against an unharmed copy.
         stopped: why it could not judge; empty where it could.
         seconds: that it took.
     """
@@ -103,7 +104,24 @@ def _ask(file: str, old: str, new: str, notebook: str, watch: Watch) -> Finding:
             run = trial.run(path, CELL_SECONDS)
         except TooSlowError as error:
             return Finding(notebook, "FAIL", (), str(error), CELL_SECONDS)
-    failed = [check for check in run.record.checks if check.result == "FAIL"]
-    judged = tuple(check for check in failed if not CRASH.search(check.evidence))
-    stopped = run.record.sentence if not judged and not run.record.holds else ""
-    return Finding(notebook, run.record.verdict, judged, stopped, run.seconds)
+    failed = [check.key for check in run.record.checks if _is_judged(check)]
+    unsound = control_checks(notebook, failed, watch).failures if failed else {}
+    return make_finding(run.record, unsound, run.seconds)
+
+
+def make_finding(record: Record, unsound: Mapping[str, str], seconds: float) -> Finding:
+    """Return what a notebook's record says of the copy.
+
+    Args:
+        record: of its run on the copy.
+        unsound: what its failed checks say against an unharmed copy, by id.
+        seconds: that the run took.
+    """
+    judged = tuple(check for check in record.checks if _is_judged(check) and check.key not in unsound)
+    said = [f"{key} fails on an unharmed copy, too: {why}" for key, why in unsound.items()] or [record.sentence]
+    stopped = "" if judged or record.holds else "; ".join(said)
+    return Finding(record.notebook, record.verdict, judged, stopped, seconds)
+
+
+def _is_judged(check: Check) -> bool:
+    return check.result == "FAIL" and not CRASH.search(check.evidence)

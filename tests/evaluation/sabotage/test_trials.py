@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from beefirst.errors import ConfigurationError
+from beefirst.evaluation.records import Check, make_record
 from beefirst.evaluation.sabotage.catalogue import Defect
 from beefirst.evaluation.sabotage.judge import control_checks, control_tests, try_defect
 from beefirst.evaluation.sabotage.outcomes import Control, Outcome
-from beefirst.evaluation.sabotage.own_defect import check_change, try_own_defect
+from beefirst.evaluation.sabotage.own_defect import check_change, make_finding, try_own_defect
 from beefirst.evaluation.sabotage.suite import run_beside_each_other, try_defects
 from beefirst.evaluation.sabotage.trial import TooSlowError, Watch
 from beefirst.laboratory.cleanup import common_folder
@@ -135,6 +136,7 @@ def test_an_error_ends_all_and_is_told() -> None:
 
 
 SUITE = """
+from beefirst.evaluation.records import Check, make_record
 from beefirst.evaluation.sabotage.catalogue import read_catalogue
 from beefirst.evaluation.sabotage.suite import try_defects
 from beefirst.laboratory.cleanup import common_folder
@@ -187,6 +189,17 @@ def test_a_readers_own_defect_is_caught_by_the_checks_that_see_it_or_survives() 
     assert [(it.failed, it.stopped) for it in harmless] == [((), "")]
     assert [(it.failed, it.stopped != "") for it in broken] == [((), True)]
     assert (CHECKOUT / SETTINGS).read_text().count(TTL) == 1
+
+
+def test_what_fails_on_an_unharmed_copy_too_has_caught_nothing() -> None:
+    failed = [Check(key=key, requirement="", result="FAIL", evidence="red") for key in ("AC1.1", "AC1.2")]
+    record = make_record("01_compose", "FAIL", "2 checks failed", 1, failed)
+
+    one, both = make_finding(record, {"AC1.1": "red"}, 1), make_finding(record, {"AC1.1": "red", "AC1.2": "red"}, 1)
+
+    assert ([check.key for check in one.failed], one.stopped) == (["AC1.2"], "")
+    assert both.failed == ()
+    assert both.stopped.startswith("AC1.1 fails on an unharmed copy, too: red; AC1.2 ")
 
 
 def test_a_notebook_that_is_not_there_cannot_be_asked() -> None:

@@ -64,9 +64,7 @@ def _not_caught(catalogue: Sequence[Defect]) -> list[Defect]:
     if not LAST.exists():
         raise ValueError("There is no matrix of a whole run to complete: leave --again out.")
     matrix = load_matrix()
-    unsound = {control.caught_by for control in matrix.controls if not control.holds}
-    caught = {it.defect for it in matrix.outcomes if it.is_caught and it.caught_by.partition("::")[0] not in unsound}
-    if left := [defect for defect in catalogue if defect.name not in caught]:
+    if left := [defect for defect in catalogue if matrix.standing(defect.name, defect.fingerprint) != "CAUGHT"]:
         return left
     raise ValueError("Nothing is left to be tried again: the last whole run has caught every defect.")
 

@@ -1,47 +1,42 @@
 """The last run of the whole catalogue, which takes a checkout and minutes."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
-
-import pandas as pd
+from typing import Any
 
 from beefirst.evaluation.evidence import Evidence, compare
 from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.evaluation.sabotage.catalogue import read_catalogue
-from beefirst.evaluation.sabotage.matrix import LAST, load_matrix
-from beefirst.evaluation.sabotage.outcomes import UNHARMED
+from beefirst.evaluation.sabotage.matrix import LAST, Matrix, load_matrix
+from beefirst.evaluation.sabotage.outcomes import UNHARMED, Outcome
 
 SHORTENED = 160
 """Characters of a piece of evidence in a table of many."""
 
 
-def _judge_last_run(
-    finished_at: str,
-    commit: str,
-    seconds: float,
-    outcomes: pd.DataFrame,
-    catalogue: Sequence[str],
-    controls: Sequence[str],
-) -> Evidence:
-    results = dict(zip(outcomes["defect"], outcomes["result"], strict=True))
-    caught = sum(result == "CAUGHT" for result in results.values())
-    tried = [
-        (it.area, it.defect, it.promise, shorten(it.evidence, SHORTENED, placeholder="…"), it.result, "CAUGHT")
-        for it in outcomes.itertuples()
+def _judge_last_run(matrix: dict[str, Any], catalogue: dict[str, str]) -> Evidence:
+    last = Matrix.model_validate(matrix)
+    tried = {it.defect: it for it in last.outcomes}
+    standings = {name: last.standing(name, fingerprint) for name, fingerprint in catalogue.items()}
+    rows = [
+        (*(_of(tried[name]) if name in tried else ("", name, "", "is in the catalogue alone")), seen, "CAUGHT")
+        for name, seen in standings.items()
     ]
-    missing = [
-        ("", name, "", "is in the catalogue, and was not in that run", "NOT TRIED", "CAUGHT")
-        for name in catalogue
-        if name not in results
+    unsound = [
+        ("", UNHARMED, key, f"{control.caught_by}: {said}", "FAILS", "holds")
+        for control in last.controls
+        for key, said in control.failures.items()
     ]
-    unsound = [("", UNHARMED, "", said, "FAILS", "holds") for said in controls]
+    caught = [*standings.values()].count("CAUGHT")
     summary = (
-        f"{caught} of {len(catalogue)} defects caught, on {finished_at} at {commit}, in {seconds / 60:.0f} minutes"
+        f"{caught} of {len(catalogue)} defects caught, on {last.finished_at:%Y-%m-%d} at {last.commit}, "
+        f"in {last.seconds / 60:.0f} minutes"
     )
-    return compare(
-        summary, tried + missing + unsound, ["area", "defect", "breaks", "what caught it says", "seen", "expected"]
-    )
+    return compare(summary, rows + unsound, ["area", "defect", "breaks", "what caught it says", "seen", "expected"])
+
+
+def _of(outcome: Outcome) -> tuple[str, str, str, str]:
+    return outcome.area, outcome.defect, outcome.promise, shorten(outcome.evidence, SHORTENED, placeholder="…")
 
 
 @experiment(_judge_last_run)
@@ -51,13 +46,7 @@ def whole_catalogue_was_caught(path: Path = LAST) -> Observed:
     Args:
         path: of the matrix.
     """
-    matrix = load_matrix(path)
-    rows = [(it.area, it.defect, it.promise, it.result, it.evidence) for it in matrix.outcomes]
     return {
-        "finished_at": f"{matrix.finished_at:%Y-%m-%d}",
-        "commit": matrix.commit,
-        "seconds": matrix.seconds,
-        "outcomes": pd.DataFrame(rows, columns=["area", "defect", "promise", "result", "evidence"]),
-        "catalogue": [defect.name for defect in read_catalogue()],
-        "controls": [f"{it.caught_by}: {', '.join(it.failures)}" for it in matrix.controls if not it.holds],
+        "matrix": load_matrix(path).model_dump(mode="json"),
+        "catalogue": {defect.name: defect.fingerprint for defect in read_catalogue()},
     }
