@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from beefirst.evaluation.verdict import Verdict
 
 PROMISED = {"sample": {"A.1": "The id is random", "A.2": "It has an id", "A.3": "It is never made"}}
 RANDOM = {"id": "8c8f5b4e-9f0f-4b6c-8f3e-0c2f5f9a7d11"}
-PAGE = "<article data-check='{name}' data-result='{result}'><p class='claim'><span>{result}</span></p></article>"
+PAGE = """<div class='overall'><span>{verdict}</span></div>"""
+CHECK = """<article data-check='{name}' data-result='{result}'>
+<p class='claim'><span>{result}</span></p><p class='evidence'>{evidence}</p></article>"""
 
 
 @pytest.fixture(autouse=True)
@@ -51,9 +54,10 @@ def write(folder: Path, record: Record) -> Path:
     folder.mkdir()
     write_evidence(folder, [record])
     (folder / "junit.xml").write_bytes(junit_xml([record]))
-    (folder / "report.html").write_text(
-        "".join(PAGE.format(name=name_of(record.notebook, check.key), result=check.result) for check in record.checks)
-    )
+    verdict = "PASS" if {it.result for it in record.checks} == {"PASS"} else "FAIL"
+    told = [(name_of(record.notebook, it.key), it) for it in record.checks]
+    page = [CHECK.format(name=name, result=it.result, evidence=escape(it.evidence)) for name, it in told]
+    (folder / "report.html").write_text(PAGE.format(verdict=verdict) + "".join(page))
     return folder
 
 
@@ -174,6 +178,24 @@ def test_a_page_that_shows_another_result_than_it_is_marked_with_is_named(report
     (report / "report.html").write_text(text.replace("<span>FAIL</span>", "<span>PASS</span>"))
 
     with pytest.raises(DisagreementError, match=r"A\.2: report.html says FAIL and shows PASS"):
+        rejudge(report, PROMISED)
+
+
+def test_a_page_that_quotes_other_evidence_is_named(report: Path) -> None:
+    text = (report / "report.html").read_text()
+    seen = escape(schema.id_is_generated({"id": None}).summary)
+    assert seen in text
+    (report / "report.html").write_text(text.replace(seen, "all is well"))
+
+    with pytest.raises(DisagreementError, match=r"1 disagreements .*: A\.2: report.html shows \(all is well\)"):
+        rejudge(report, PROMISED)
+
+
+def test_a_page_that_says_pass_above_a_failure_is_named(report: Path) -> None:
+    text = (report / "report.html").read_text()
+    (report / "report.html").write_text(text.replace("'overall'><span>FAIL", "'overall'><span>PASS"))
+
+    with pytest.raises(DisagreementError, match=r"1 disagreements .*: report.html says PASS above all, .* FAIL"):
         rejudge(report, PROMISED)
 
 

@@ -4,17 +4,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
-from bs4 import BeautifulSoup, Tag
-
-from beefirst.errors import ConfigurationError, DisagreementError
+from beefirst.errors import DisagreementError
 from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.procedure import judge_data
 from beefirst.evaluation.promises import CHECKS
 from beefirst.evaluation.records import Check, Judgement, join_evidence, join_results
 from beefirst.evaluation.report.evidence_files import name_of, read_evidence
 from beefirst.evaluation.report.shown_experiments import experiments_shown
+from beefirst.evaluation.report.told_results import read_page, results_in_junit
 
 EXPERIMENTS = "beefirst.evaluation.experiments."
 """Nothing else is imported for a name that a file gives."""
@@ -33,14 +31,17 @@ def rejudge(folder: Path, promised: Mapping[str, Collection[str]] = CHECKS) -> N
     """
     files = read_evidence(folder)
     shown = {file.notebook: experiments_shown(file.notebook) for file in files}
-    told = {"junit.xml": _results_in_junit(folder), "report.html": _results_in_page(folder)}
-    complaints = [*_missing([file.check for file in files], promised)]
+    page = read_page(folder)
+    told = {"junit.xml": results_in_junit(folder), "report.html": page.results}
+    checks = [file.check for file in files]
+    complaints = [*_missing(checks, promised), *_headline(checks, page.verdict)]
     for file in files:
         check, name = file.check, name_of(file.notebook, file.check.key)
         found = [
             *_foreign(check, shown[file.notebook]),
             *_disagreements(check),
             *_otherwise_told(name, check.result, told),
+            *_misquoted(check.evidence, page.evidence.get(name, "")),
         ]
         print(
             f"{check.key:9} {check.result:15} {'DISAGREES: ' + '; '.join(found) if found else _basis(check)}",
@@ -51,6 +52,17 @@ def rejudge(folder: Path, promised: Mapping[str, Collection[str]] = CHECKS) -> N
     if complaints:
         raise DisagreementError(f"{len(complaints)} disagreements between record and data: {'; '.join(complaints)}.")
     print(f"\n{len(files)} checks, {judgements} judgements made anew from their data: all are as recorded.")
+
+
+def _headline(checks: Sequence[Check], said: str) -> Iterator[str]:
+    failed = [check.key for check in checks if check.result not in ("PASS", "NOT SHOWN HERE")]
+    if said != (due := "FAIL" if failed else "PASS"):
+        yield f"report.html says {said} above all, the checks' files {due}"
+
+
+def _misquoted(evidence: str, shown: str) -> Iterator[str]:
+    if shown != " ".join(evidence.split()):
+        yield f"report.html shows ({shown}), the data's file ({evidence})"
 
 
 def _basis(check: Check) -> str:
@@ -111,37 +123,3 @@ def _otherwise_told(name: str, result: str, told: Mapping[str, Mapping[str, str]
     for file, results in told.items():
         if (said := results.get(name, "nothing")) != result:
             yield f"{file} says {said}, the data's file {result}"
-
-
-def _results_in_junit(folder: Path) -> dict[str, str]:
-    path = folder / "junit.xml"
-    try:
-        cases = ElementTree.parse(path).iter("testcase")  # noqa: S314  # since 2.4.1 expat bounds entities
-    except (OSError, ElementTree.ParseError, LookupError, ValueError):  # the latter two of odd encodings
-        raise ConfigurationError(f"{path} is missing or damaged: name the folder of a report.") from None
-    return {
-        name_of(str(case.get("classname")), str(case.get("name")).partition(" ")[0]): _result_of(case) for case in cases
-    }
-
-
-def _result_of(case: ElementTree.Element) -> str:
-    failure = case.find("failure")
-    if failure is not None:
-        return str(failure.get("type"))
-    return "PASS" if case.find("skipped") is None else "NOT SHOWN HERE"
-
-
-def _results_in_page(folder: Path) -> dict[str, str]:
-    path = folder / "report.html"
-    try:
-        page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-    except (OSError, UnicodeDecodeError):
-        raise ConfigurationError(f"{path} is missing or damaged: name the folder of a report.") from None
-    return {str(place["data-check"]): _shown_result(place) for place in page.select("[data-check]")}
-
-
-def _shown_result(place: Tag) -> str:
-    """Return the result that a reader of the page sees, which must be the one that it is marked with."""
-    seen = place.select_one(".claim > span")
-    marked, read = str(place.get("data-result", "nothing")), seen.get_text(strip=True) if seen else "nothing"
-    return marked if marked == read else f"{marked} and shows {read}"
