@@ -51,6 +51,15 @@ def test_the_last_attempt_locks_and_erases_the_hash(store: StoreUnderTest, max_a
     assert store.state() == ("LOCKED", max_attempts, False)
 
 
+def test_a_limit_that_was_lowered_meanwhile_counts_at_once(store: StoreUnderTest) -> None:
+    claim = store.claimed()
+    store.judge(claim, WRONG)
+    store.judge(claim, WRONG)
+
+    assert store.judge(claim, CODE, 2) is None
+    assert store.state() == ("CLAIMED", 2, True)
+
+
 def test_the_right_code_at_the_last_attempt_activates(store: StoreUnderTest) -> None:
     claim = store.claimed()
     store.judge(claim, WRONG)

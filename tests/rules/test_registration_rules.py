@@ -1,6 +1,7 @@
 """The rules of a registration, with fakes in the place of database, bcrypt and mail."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from uuid import UUID, uuid4
 
@@ -151,7 +152,20 @@ def test_the_code_of_a_claim_is_mailed_to_its_address(rules: RulesOnFakes) -> No
     assert rules.activate(ADA, SECRET, registered.code).outcome is Outcome.ACTIVATED
 
 
-def test_a_code_that_cannot_be_delivered_frees_the_address_and_is_not_counted(rules: RulesOnFakes) -> None:
+def id_of(registered: Registered) -> str:
+    assert registered.claim
+    return str(registered.claim.id)
+
+
+def released(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str]]:
+    """Return what the log says of released claims: the event, the claim and why."""
+    return [(line.message, vars(line)["registration"], vars(line)["reason"]) for line in caplog.records]
+
+
+def test_a_code_that_cannot_be_delivered_frees_the_address_and_is_not_counted(
+    rules: RulesOnFakes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     registered = rules.register()
     rules.courier.fails = True
 
@@ -160,6 +174,7 @@ def test_a_code_that_cannot_be_delivered_frees_the_address_and_is_not_counted(ru
 
     assert rules.store.rows[ADA].state is State.EXPIRED
     assert rules.store.refunded == [(ADA, MIDNIGHT)]
+    assert released(caplog) == [("expired", id_of(registered), "mail not delivered")]
 
 
 def test_a_code_that_cannot_be_delivered_ends_its_own_claim_and_never_the_next(rules: RulesOnFakes) -> None:
@@ -175,11 +190,15 @@ def test_a_code_that_cannot_be_delivered_ends_its_own_claim_and_never_the_next(r
     assert rules.store.rows[ADA].state is State.CLAIMED
 
 
-def test_a_claim_whose_mail_the_budget_does_not_allow_is_released_and_nothing_sent(rules: RulesOnFakes) -> None:
+def test_a_claim_whose_mail_the_budget_does_not_allow_is_released_and_nothing_sent(
+    rules: RulesOnFakes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     rules.store.spent.add(ADA)
 
-    assert rules.deliver(rules.register()) is False
+    assert rules.deliver(registered := rules.register()) is False
     assert rules.store.rows[ADA].state is State.EXPIRED
+    assert released(caplog) == [("expired", id_of(registered), "mails of the day spent")]
     assert rules.courier.sent == []
     assert rules.store.refunded == []
 
@@ -243,6 +262,13 @@ def test_the_last_wrong_code_locks_and_then_even_the_right_one_is_worthless(rule
     outcomes = [rules.activate(ADA, SECRET, guess).outcome for guess in (*[wrong(code)] * 3, code)]
 
     assert outcomes == [Outcome.WRONG_CODE, Outcome.WRONG_CODE, Outcome.LOCKED, Outcome.NO_CLAIM]
+
+
+def test_what_the_log_may_say_tells_a_wrong_password_from_an_address_that_nobody_claims(rules: RulesOnFakes) -> None:
+    registered = rules.register()
+
+    assert rules.activate(ADA, OTHER_SECRET, "1234") == Attempt(Outcome.WRONG_PASSWORD, registered.claim)
+    assert rules.activate("bob@example.com", OTHER_SECRET, "1234") == Attempt(Outcome.NO_CLAIM, None)
 
 
 @pytest.mark.parametrize("password", [OTHER_SECRET, "", "7 chars", SECRET + "x" * 72, SECRET + "\0"])
