@@ -1,5 +1,7 @@
 """What a code does to a claim, and how a claim is released, on a real PostgreSQL, alone and raced."""
 
+import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -117,6 +119,24 @@ def test_a_guess_that_waits_while_the_address_is_claimed_anew_does_not_hit_the_n
     assert store.run(race()) is None
     assert store.state() == ("CLAIMED", 0, True)
     assert store.row()["password_hash"] == "next"
+
+
+def test_the_time_that_a_guess_waits_for_another_counts(store: StoreUnderTest) -> None:
+    claim = store.claimed()
+    over = "SELECT 1 FROM registrations WHERE clock_timestamp() > created_at + INTERVAL '1 second'"
+
+    async def race() -> Judgement | None:
+        async with links(store.url, 3) as (other, judge, watcher):
+            async with other.transaction():
+                await store_on(other).judge(claim, WRONG)
+                late = replace(store_on(judge), ttl_seconds=1).judge(claim, CODE)
+                task = await started_and_waiting(late, judge, watcher)
+                while not await (await watcher.execute(over)).fetchone():
+                    await asyncio.sleep(0.01)
+            return await task
+
+    assert store.run(race()) is None
+    assert store.state() == ("CLAIMED", 1, True)
 
 
 @pytest.mark.parametrize("max_attempts", [1, 3, 10])

@@ -132,6 +132,13 @@ def test_each_claim_has_one_notice(store: StoreUnderTest) -> None:
     assert [[noticed is not None for noticed in notices] for notices in (first, second)] == [[True, False]] * 2
 
 
+def test_a_notice_of_the_very_moment_of_the_claim_was_to_the_one_before(store: StoreUnderTest) -> None:
+    store.claimed()
+    store.query("UPDATE address_budgets SET noticed_at = (SELECT created_at FROM registrations) RETURNING email")
+
+    assert store.notice() is not None
+
+
 def test_an_active_address_has_one_notice_a_day(store: StoreUnderTest) -> None:
     store.activate()
     first = [store.notice(), store.notice()]

@@ -198,6 +198,21 @@ def test_batches_of_deletion_take_no_more_than_they_may(store: StoreUnderTest) -
     assert [store.delete_budgets(2) for _ in range(4)] == [2, 2, 1, 0]
 
 
+def test_what_is_oldest_is_forgotten_first(store: StoreUnderTest) -> None:
+    for number in range(3):
+        store.release(store.claimed(f"{number}@example.com"))
+        store.let_pass(1)
+    store.let_pass(DAY)
+
+    assert (store.delete_ended(1), store.delete_budgets(1)) == (1, 1)
+
+    left = [
+        store.query("SELECT email FROM registrations ORDER BY created_at"),
+        store.query("SELECT email FROM address_budgets ORDER BY touched_at"),
+    ]
+    assert [[row["email"] for row in rows] for rows in left] == [["1@example.com", "2@example.com"]] * 2
+
+
 def test_claims_past_their_time_are_counted_until_they_are_swept(store: StoreUnderTest) -> None:
     before = store.overdue()
     store.claimed(ADA)

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 ENOUGH = 0.9
 """The part of the mutants that must be killed."""
 
+NOTICED = ("killed", "timeout")
+"""A run of the tests that does not come to its end is noticed, too."""
+
 COUNTED = ("killed", "timeout", "survived", "untested")
 
 
@@ -31,7 +34,7 @@ class Report:
         """Take in what became of a mutant, and show a survivor at once."""
         self.outcomes.setdefault(module, Counter())[outcome] += 1
         done = sum(counts.total() for counts in self.outcomes.values())
-        if outcome not in {"killed", "invalid"}:
+        if outcome not in {*NOTICED, "invalid"}:
             self.survivors.append(f"{outcome}: {module}\n{diff}\n")
             print(f"\n{self.survivors[-1]}", flush=True)
         print(f"\r{done} of {self.total}, {len(self.survivors)} not killed", end="", file=sys.stderr, flush=True)
@@ -52,4 +55,4 @@ def _sum(counts: Iterable[Counter[str]]) -> Counter[str]:
 
 def _part(counts: Counter[str]) -> float:
     mutants = counts.total() - counts["invalid"]
-    return counts["killed"] / mutants if mutants else 1.0
+    return sum(counts[outcome] for outcome in NOTICED) / mutants if mutants else 1.0

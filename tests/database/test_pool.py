@@ -1,0 +1,79 @@
+"""The pool of connections as its settings and the server see it."""
+
+import asyncio
+from typing import Any, LiteralString
+
+import pytest
+
+from beefirst.database import pool
+from beefirst.database.pool import create_pool, open_pool, run_step
+from beefirst.errors import DatabaseUnavailableError
+from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.settings import Settings
+
+SIZES = {"pool_min_size": 2, "pool_max_size": 4}
+MINE: LiteralString = "SELECT pid FROM pg_stat_activity WHERE application_name = 'beefirst-api'"
+
+
+@pytest.fixture
+def settings(database: ScratchDatabase) -> Settings:
+    return Settings.load(database_url=database.url, **SIZES)
+
+
+async def ask(connection: Any, question: LiteralString) -> list[Any]:
+    return [row[0] for row in await (await connection.execute(question)).fetchall()]
+
+
+def test_it_opens_as_many_connections_as_it_may_and_no_more(settings: Settings) -> None:
+    async def run() -> tuple[int, int, set[str]]:
+        async with open_pool(create_pool(settings)) as opened:
+            await opened.wait(60)
+            at_first = await run_step(opened, lambda connection: ask(connection, MINE), 60)
+            all_there, out_of_it = asyncio.Barrier(4), list[set[int]]()
+
+            async def meet(connection: Any) -> None:
+                await asyncio.wait_for(all_there.wait(), 60)  # all four at once, each on a connection of its own
+                out_of_it.append(set(await ask(connection, MINE)))
+
+            await asyncio.gather(*(run_step(opened, meet, 60) for _ in range(4)))
+            limits = {
+                *await run_step(opened, lambda connection: ask(connection, "SHOW statement_timeout")),
+                *await run_step(opened, lambda connection: ask(connection, "SHOW idle_in_transaction_session_timeout")),
+            }
+            return len(at_first), max(map(len, out_of_it)), limits
+
+    assert asyncio.run(run()) == (2, 4, {"5s", "10s"})
+
+
+def test_a_step_waits_for_a_free_connection_no_longer_than_it_may(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        monkeypatch.setattr(pool, "WAIT_SECONDS", 0.2)
+        async with open_pool(create_pool(settings)) as opened:
+            await opened.wait(60)
+            enough, held = asyncio.Event(), asyncio.Barrier(5)
+
+            async def hold(_: Any) -> None:
+                await asyncio.wait_for(held.wait(), 60)
+                await asyncio.wait_for(enough.wait(), 60)
+
+            holders = [asyncio.create_task(run_step(opened, hold, 60)) for _ in range(4)]
+            await asyncio.wait_for(held.wait(), 60)
+            try:
+                with pytest.raises(DatabaseUnavailableError):
+                    await asyncio.wait_for(_borrow(opened), 60)
+            finally:
+                enough.set()
+                await asyncio.gather(*holders)
+
+    asyncio.run(run())
+
+
+async def _borrow(opened: pool.Pool) -> None:
+    """Take a connection as long as the pool itself lets one wait."""
+    try:
+        async with opened.connection():
+            pass
+    except Exception as error:
+        raise DatabaseUnavailableError(str(error)) from None
