@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 
 from beefirst.api import documentation, health, operation, registrations
 from beefirst.api.body_limit import BodyLimit
+from beefirst.api.client_limits import ClientLimits
 from beefirst.api.errors import ANSWERS_OF_ALL, install_error_handlers
 from beefirst.api.host_check import HostCheck
 from beefirst.api.metrics import Metrics
@@ -83,6 +84,7 @@ def _build(settings: Settings) -> Services:
     registration = Registration(store, passwords, courier)
     return Services(
         settings=settings,
+        client_limits=ClientLimits(settings.client_limit, settings.limits_url, metrics),
         timeline=StartupTimeline(),
         metrics=metrics,
         readiness=Readiness(pool, migrations),
@@ -106,7 +108,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with open_pool(services.pool):
         services.timeline.finish("open pool")
         try:
-            async with services.sweeper.running(), services.schema_watch.running():
+            async with services.client_limits.running(), services.sweeper.running(), services.schema_watch.running():
                 yield
         finally:  # what is in flight before the pool that it needs
             await services.outbox.close(services.grace.seconds_left)
