@@ -28,6 +28,7 @@ from beefirst.machine.stopwatch import StartupTimeline
 from beefirst.mail.courier import create_courier
 from beefirst.mail.outbox import Outbox
 from beefirst.passwords import BcryptPasswords
+from beefirst.registration.common_passwords import common_passwords
 from beefirst.registration.rules import Registration
 from beefirst.settings import Settings
 
@@ -80,6 +81,7 @@ def _build(settings: Settings) -> Services:
     pool, migrations, metrics = create_pool(settings), read_migrations(MIGRATIONS), Metrics()
     store = RegistrationStore(partial(run_step, pool), settings.ttl_seconds, settings.max_attempts)
     passwords = BcryptPasswords(settings.bcrypt_cost)
+    common_passwords()  # read here, in a millisecond, so that no request waits for it
     courier = create_courier(settings)
     registration = Registration(store, passwords, courier)
     return Services(

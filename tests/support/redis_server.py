@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Self
 
 import pytest
-
 import redis
+
 from beefirst.machine.ports import free_port
 from beefirst.machine.waiting import wait_until
 from tests.conftest import SECRET
