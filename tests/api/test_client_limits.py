@@ -1,16 +1,27 @@
 """Requests of each client are limited, over HTTP."""
 
+import asyncio
 import re
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+from beefirst.api.client_limits import CALL_SECONDS, ClientLimits
+from beefirst.api.metrics import Metrics
 from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.environment import clean_environment
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.laboratory.testbed import DEFAULTS
+from beefirst.machine.folders import CHECKOUT
+from beefirst.machine.ports import free_port
+from beefirst.machine.processes import answers
 from beefirst.machine.waiting import wait_until
+from beefirst.urls import LimitsUrl
 from tests.conftest import SECRET
 from tests.support.clock_minute import wait_for_room_in_the_minute
 from tests.support.http_client import activate, register, send
@@ -225,3 +236,42 @@ def test_the_answer_is_documented(behind_a_proxy: ApiProcess) -> None:
         assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
         assert answer["headers"]["Retry-After"]["schema"] == {"type": "integer"}
     assert "429" not in paths["/health/live"]["get"]["responses"]
+
+
+def test_by_uvicorn_as_the_readme_has_it_a_stranger_is_not_believed_either(database: ScratchDatabase) -> None:
+    [words] = re.findall(r"`uvicorn (--factory [^`]+)`", (CHECKOUT / "README.md").read_text())
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", *words.split(), "--port", str(port)]
+    settings = {"DATABASE_URL": database.url, "CLIENT_LIMIT": str(LIMIT)}
+    with subprocess.Popen(command, env=clean_environment() | settings, stderr=subprocess.DEVNULL) as uvicorn:
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until(lambda: answers(f"{url}/health/ready") or uvicorn.poll() is not None, 60)
+            statuses = [
+                httpx.post(
+                    f"{url}/v1/activate", json={}, headers={"X-Forwarded-For": f"192.0.2.{number}"}, trust_env=False
+                ).status_code
+                for number in range(LIMIT + 2)
+            ]
+        finally:
+            uvicorn.terminate()
+
+    assert statuses == [422] * LIMIT + [429] * 2
+
+
+def test_only_one_of_many_requests_waits_for_a_redis_that_is_silent() -> None:
+    async def run(url: str) -> list[float]:
+        limits, loop = ClientLimits(1000, LimitsUrl(url), Metrics()), asyncio.get_running_loop()
+        times = []
+        async with limits.running():
+            for _ in range(20):
+                began = loop.time()
+                await limits.count("192.0.2.1")
+                times.append(loop.time() - began)
+        return times
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        times = asyncio.run(run(f"redis://127.0.0.1:{silent.getsockname()[1]}/0"))
+
+    waited = [seconds for seconds in times if seconds >= CALL_SECONDS]
+    assert len(waited) < len(times) / 2, f"{len(waited)} of {len(times)} have waited"
