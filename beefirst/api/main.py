@@ -17,6 +17,7 @@ from beefirst.api.observer import Observer
 from beefirst.api.readiness import Readiness
 from beefirst.api.schema_watch import SchemaWatch
 from beefirst.api.services import Grace, Services
+from beefirst.api.shedding import Shedding
 from beefirst.api.sweeper import Sweeper
 from beefirst.database.migration_files import read_migrations
 from beefirst.database.pool import create_pool, open_pool, run_step
@@ -65,6 +66,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         responses=ANSWERS_OF_ALL,
     )
     app.state.services = services
+    app.add_middleware(
+        Shedding, passwords=services.passwords, metrics=services.metrics, routes=registrations.NEED_A_HASH
+    )
     app.add_middleware(BodyLimit)
     app.add_middleware(HostCheck)
     app.add_middleware(Observer, metrics=services.metrics)

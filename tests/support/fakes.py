@@ -1,12 +1,12 @@
 """Small stand-ins for the ports of the rules; each remembers what it was asked to do."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from beefirst.errors import MailError
+from beefirst.errors import MailError, OverloadedError
 from beefirst.registration.states import Claim, Holder, Judgement, State
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -101,11 +101,19 @@ class FakePasswords:
         work: the kind of each hash that was computed, and when the time after it began and ended.
         meanwhile: what happens while a password is matched.
         salt: the number of the last hash.
+        is_full: whether nobody gets a turn.
     """
 
     work: list[str] = field(default_factory=list)
     meanwhile: Callable[[], None] = lambda: None
     salt: int = 0
+    is_full: bool = False
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        if self.is_full:
+            raise OverloadedError
+        yield
 
     async def hash(self, password: str) -> str:
         self.work.append("hash")
