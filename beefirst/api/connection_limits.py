@@ -9,7 +9,7 @@ import resource
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from beefirst.machine.logs import SparseWarning
 
@@ -58,6 +58,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._head_bytes = 0
         self._unsent: tuple[object, int, float] = (None, 0, 0)
+        self._served: RequestResponseCycle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin to watch the client."""
@@ -71,6 +72,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """End the watch."""
         self._timer.cancel()
         self._unparsed = b""
+        self._tell_of_end()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -105,6 +107,27 @@ class LimitedProtocol(HttpToolsProtocol):
         self._wait_for_client()
         super().on_response_complete()
 
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that is idle after an answer, unless the next head had begun before that."""
+        if not self._is_in_head:
+            super().timeout_keep_alive_handler()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._served = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def abort(self) -> None:
+        """End the connection, whatever is left to send."""
+        self._tell_of_end()
+        self.transport.abort()
+
+    def _tell_of_end(self) -> None:
+        # uvicorn tells the latest request alone, where others of the same connection may be served or wait.
+        for cycle in (self._served, *(cycle for cycle, _ in self.pipeline)):
+            if cycle and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+
     @property
     def waits_for_client(self) -> bool:
         """Whether nothing of this connection goes on before its client sends more."""
@@ -119,7 +142,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _look(self) -> None:
         left = self.waits_until - self.loop.time()
         if self._is_not_read():
-            self.transport.abort()
+            self.abort()
         elif left <= 0 and not self.transport.is_closing() and not self._is_serving():
             if self._is_in_head:
                 self._refuse(408, TOO_SLOW)
@@ -139,7 +162,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, detail: str) -> None:
         if self._is_serving():  # what is written now would pass for the answer to another request
-            return self.transport.abort()
+            return self.abort()
         content = json.dumps({"detail": detail}).encode()
         headers = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(content)
         self.transport.write(STATUS_LINE[status] + headers + content)
@@ -157,7 +180,7 @@ class LimitedProtocol(HttpToolsProtocol):
         _crowded.note(len(waiting))
         for one in waiting:
             self.connections.discard(one)
-            one.transport.abort()
+            one.abort()
 
 
 class _Flow(FlowControl):
