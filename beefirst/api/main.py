@@ -66,10 +66,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         responses=ANSWERS_OF_ALL,
     )
     app.state.services = services
+    app.add_middleware(BodyLimit)
     app.add_middleware(
         Shedding, passwords=services.passwords, metrics=services.metrics, routes=registrations.NEED_A_HASH
     )
-    app.add_middleware(BodyLimit)
     app.add_middleware(HostCheck)
     app.add_middleware(Observer, metrics=services.metrics)
     install_error_handlers(app)

@@ -34,6 +34,7 @@ class MemoryStore:
         spent: addresses whose mails of the day are spent.
         judged: the codes that counted.
         refunded: the mails taken off a budget.
+        looked_up: the addresses for which a claim was looked for.
     """
 
     now: datetime = MIDNIGHT
@@ -42,6 +43,7 @@ class MemoryStore:
     spent: set[str] = field(default_factory=set)
     judged: list[str] = field(default_factory=list)
     refunded: list[tuple[str, datetime]] = field(default_factory=list)
+    looked_up: list[str] = field(default_factory=list)
 
     async def claim(self, email: str, password_hash: str, code: str) -> Claim | None:
         if email in self.cooling or await self.find_holder(email):
@@ -51,6 +53,7 @@ class MemoryStore:
         return claim
 
     async def find_claim(self, email: str) -> Claim | None:
+        self.looked_up.append(email)
         return self.rows[email].claim if email in self.rows and self._in_time(self.rows[email]) else None
 
     async def judge(self, claim: Claim, code: str) -> Judgement | None:

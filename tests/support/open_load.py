@@ -78,7 +78,7 @@ class _Exchange(asyncio.Protocol):
             self._received = b""
             self._idle.append(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         if self in self._idle:
             self._idle.remove(self)
 
