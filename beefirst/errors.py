@@ -58,7 +58,11 @@ class MailError(BeefirstError):
 
 
 class OverloadedError(BeefirstError):
-    """More passwords wait to be hashed than could be served in time."""
+    """A password would have to wait too long until it is hashed."""
+
+
+class ClientGoneError(BeefirstError):
+    """A client hung up before its password was hashed: nothing was done, and nobody waits for an answer."""
 
 
 class NotebooksFailedError(BeefirstError):

@@ -4,23 +4,30 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from time import perf_counter
+from typing import Any, TypeVar
 
 import bcrypt
 
-from beefirst.errors import OverloadedError
+from beefirst.errors import ClientGoneError, OverloadedError
 
 Result = TypeVar("Result")
 
 DUMMY_HASH = "$2b${cost:02}$abcdefghijklmnopqrstuuKUb5mDmPMPXyX3OXYMn.nV7fiiE0wq."
 """Shaped like a hash of any cost; checked where there is no hash, so that the work is the same."""
 
-QUEUE_PER_THREAD = 256
-"""Passwords that may wait for a thread at cost 10: the last of them waits about 12 seconds. At each cost above, a
-hash takes twice as long, and half as many may wait."""
+MAX_WAIT_SECONDS = 2.0
+"""How long a password may have to wait for a thread, as far as can be told when it comes. Who would wait longer is
+served better by an answer at once."""
+
+FIRST_GUESS_SECONDS = 0.05
+"""What a hash of cost 10 takes, until one was measured; at each cost above, twice as long."""
+
+NEWEST_SHARE = 0.1
+"""Of the last hash in the mean of what hashes take here lately: the last twenty or so make up most of it."""
 
 EVEN_SECONDS = 0.025
 """From the end of the hash work to the answer. A healthy database needs a fraction of it for a claim or a judgement,
@@ -35,45 +42,88 @@ class BcryptPasswords:
     Args:
         cost: bcrypt's, the binary logarithm of its rounds; 10 at least (OWASP ASVS 5.0, appendix C).
         threads: as many as this process may use cores, where left out.
+        max_wait_seconds: beyond this no turn is given.
     """
 
-    def __init__(self, cost: int, threads: int | None = None) -> None:
+    def __init__(self, cost: int, threads: int | None = None, max_wait_seconds: float = MAX_WAIT_SECONDS) -> None:
         self._cost = cost
         self._dummy = DUMMY_HASH.format(cost=cost).encode()
         self._threads = threads or _cores()
-        self._queue_limit = max(1, self._threads * QUEUE_PER_THREAD * 2**10 // 2**cost)
+        self._max_wait_seconds = max_wait_seconds
+        self._hash_seconds = FIRST_GUESS_SECONDS * 2.0 ** (cost - 10)
         self._executor = ThreadPoolExecutor(self._threads, "bcrypt", initializer=_yield_to_others)
-        self._waiting = 0
+        self._turns = 0
+        self._queue: dict[asyncio.Task[Any] | None, Future[Any]] = {}
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long one more password would wait for a thread; none while one is free."""
+        ahead = self._turns - self._threads + 1
+        return max(0, ahead) * self._hash_seconds / self._threads
+
+    def check_room(self) -> None:
+        """Refuse what would wait too long.
+
+        Raises:
+            OverloadedError: one more password would have to wait for more than `max_wait_seconds`.
+        """
+        if self.wait_seconds > self._max_wait_seconds:
+            raise OverloadedError("Too many requests at once: try again in a moment.")
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Have a turn on a thread for one password, which is hashed or matched within the block.
+
+        Raises:
+            OverloadedError: see `check_room`.
+        """
+        self.check_room()
+        self._turns += 1
+        try:
+            yield
+        finally:
+            self._turns -= 1
 
     async def hash(self, password: str) -> str:
-        """Return a salted hash.
+        """Return a salted hash, in a turn.
 
         Args:
             password: at most 72 bytes in UTF-8, without NUL; see `credentials.check_password`.
 
         Raises:
-            OverloadedError: as many passwords are waiting already as could be served in time.
+            ClientGoneError: see `give_up`.
         """
         return (await self._run(lambda: bcrypt.hashpw(password.encode(), bcrypt.gensalt(self._cost)))).decode()
 
     async def match(self, password: str, password_hash: str | None) -> bool:
-        """Tell whether they belong together; without a hash the work is the same and the answer is no.
+        """Tell, in a turn, whether they belong together; without a hash the work is the same and the answer is no.
 
         Raises:
-            OverloadedError: as many passwords are waiting already as could be served in time.
+            ClientGoneError: see `give_up`.
         """
         against = password_hash.encode() if password_hash else self._dummy
         matches = await self._run(lambda: bcrypt.checkpw(password.encode(), against))
         return matches and password_hash is not None
 
+    def give_up(self, task: asyncio.Task[Any] | None) -> None:
+        """Let ClientGoneError end the wait of a task whose password no thread has begun with; otherwise do nothing."""
+        if future := self._queue.get(task):
+            future.cancel()
+
     async def _run(self, work: Callable[[], Result]) -> Result:
-        if self._waiting >= self._queue_limit + self._threads:
-            raise OverloadedError("Too many requests at once: try again in a moment.")
-        self._waiting += 1
+        task = asyncio.current_task()
+        future = self._executor.submit(_timed, work)
+        self._queue[task] = future
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+            result, seconds = await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if task and task.cancelling():
+                raise
+            raise ClientGoneError("The client hung up before its turn came.") from None
         finally:
-            self._waiting -= 1
+            del self._queue[task]
+        self._hash_seconds += NEWEST_SHARE * (seconds - self._hash_seconds)
+        return result
 
     @asynccontextmanager
     async def even_out(self) -> AsyncIterator[None]:
@@ -87,6 +137,11 @@ class BcryptPasswords:
     def close(self) -> None:
         """Let the threads end; what still waits is not begun."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    started = perf_counter()
+    return work(), perf_counter() - started
 
 
 def _cores() -> int:

@@ -7,15 +7,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from beefirst.api.body_limit import BODY_MAX_BYTES
+from beefirst.api.body_limit import BODY_MAX_BYTES, BODY_SECONDS
 from beefirst.api.schemas import Invalid, Problem
-from beefirst.errors import DatabaseUnavailableError, OverloadedError
+from beefirst.errors import DatabaseUnavailableError
 
 TRY_AGAIN = {"Retry-After": "1"}
 
 RETRY_HEADER = {"Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer"}}}
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
+    408: {"model": Problem, "description": f"The body was not complete {BODY_SECONDS:g} seconds after the head"},
     413: {"model": Problem, "description": f"The body has over {BODY_MAX_BYTES // 1024} KiB"},
     415: {"model": Problem, "description": "The body is not application/json"},
     422: {"model": Invalid, "description": "A field breaks its rule; what was sent is not repeated"},
@@ -26,7 +27,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     },
     503: {
         "model": Problem,
-        "description": "The database does not answer, or there are too many requests at once",
+        "description": "The database does not answer, or the request would have to wait too long for its turn",
         "headers": RETRY_HEADER,
     },
 }
@@ -47,7 +48,6 @@ def install_error_handlers(app: FastAPI) -> None:
     """Tell `app` how to answer each exception that a request can raise."""
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(DatabaseUnavailableError, _answer_unavailable)
-    app.add_exception_handler(OverloadedError, _answer_unavailable)
     app.add_exception_handler(HTTPException, _answer_http_exception)
 
 
@@ -67,6 +67,11 @@ def _invalid(fields: list[dict[str, Any]]) -> JSONResponse:
 
 
 async def _answer_unavailable(_: Request, error: Exception) -> JSONResponse:
+    return unavailable(error)
+
+
+def unavailable(error: Exception) -> JSONResponse:
+    """Return the answer to a request that is to come again in a moment: what `error` says."""
     return JSONResponse({"detail": str(error)}, 503, TRY_AGAIN)
 
 

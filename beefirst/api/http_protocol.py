@@ -3,10 +3,11 @@
 from typing import Any
 
 from httptools import HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from beefirst.api.connection_limits import LimitedProtocol
 
 
-class HttpProtocol(HttpToolsProtocol):
+class HttpProtocol(LimitedProtocol):
     """Serves a request that offers an upgrade as if the offer were not there, which RFC 9110 (7.8) leaves to a server.
 
     uvicorn would lose the request's body, for its parser takes whatever follows such a head for the other protocol.

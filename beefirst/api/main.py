@@ -18,6 +18,7 @@ from beefirst.api.observer import Observer
 from beefirst.api.readiness import Readiness
 from beefirst.api.schema_watch import SchemaWatch
 from beefirst.api.services import Grace, Services
+from beefirst.api.shedding import Shedding
 from beefirst.api.sweeper import Sweeper
 from beefirst.database.migration_files import read_migrations
 from beefirst.database.pool import create_pool, open_pool, run_step
@@ -68,6 +69,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.services = services
     app.add_middleware(BodyLimit)
+    app.add_middleware(
+        Shedding, passwords=services.passwords, metrics=services.metrics, routes=registrations.NEED_A_HASH
+    )
     app.add_middleware(HostCheck)
     app.add_middleware(Observer, metrics=services.metrics)
     install_error_handlers(app)

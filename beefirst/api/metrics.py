@@ -28,6 +28,12 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
+        self.shed = Counter(
+            "beefirst_shed_requests",
+            "Requests that were answered 503 at once by route, for they would have waited too long",
+            ("route",),
+            registry=self.registry,
+        )
         self.sweeps = Counter(
             "beefirst_sweeps", "Rounds of this replica's sweeper by result", ("result",), registry=self.registry
         )

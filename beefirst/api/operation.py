@@ -14,5 +14,5 @@ router = APIRouter(tags=["operation"])
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Prometheus text"}},
 )
 async def metrics(request: Request) -> Response:
-    """Return requests and latency by route and status, sweeps, overdue claims, and differences of the schema."""
+    """Return requests, their latency and what was shed by route, sweeps, overdue claims, differences of the schema."""
     return Response(Services.of(request).metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

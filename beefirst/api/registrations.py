@@ -6,8 +6,10 @@ import logging
 from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Depends, HTTPException, Request
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
+from beefirst.api.client_watch import while_client_waits
 from beefirst.api.errors import ANSWERS
 from beefirst.api.limited_route import LimitedRoute
 from beefirst.api.schemas import ActivateAnswer, ActivateRequest, Problem, RegisterAnswer, RegisterRequest
@@ -64,7 +66,8 @@ async def register(body: RegisterRequest, request: Request, after_the_answer: Ba
     The answer is the same whether the address is free or not; its owner gets a notice instead of a code.
     """
     services = Services.of(request)
-    registered = await services.registration.register(body.email, body.password.get_secret_value())
+    async with while_client_waits(request, services.passwords):
+        registered = await services.registration.register(body.email, body.password.get_secret_value())
     if registered.claim:
         log.info("claimed", extra={"registration": str(registered.claim.id)})
     else:
@@ -104,8 +107,9 @@ async def activate(
     if credentials is None:
         log.info("refused", extra={"reason": "no credentials"})
         raise _unauthorized()
-    registration = Services.of(request).registration
-    attempt = await registration.activate(credentials.username, credentials.password, body.code)
+    services = Services.of(request)
+    async with while_client_waits(request, services.passwords):
+        attempt = await services.registration.activate(credentials.username, credentials.password, body.code)
     named = {"registration": str(attempt.claim.id)} if attempt.claim else {}
     if attempt.outcome is not Outcome.ACTIVATED or not attempt.claim:
         event = "locked" if attempt.outcome is Outcome.LOCKED else "refused"
@@ -119,3 +123,7 @@ def _unauthorized() -> HTTPException:
     return HTTPException(
         401, "Address, password and code do not belong to one claim in time. Register to get a new code.", CHALLENGE
     )
+
+
+NEED_A_HASH = {route.path: route for route in router.routes if isinstance(route, APIRoute)}
+"""By path; each has POST alone."""

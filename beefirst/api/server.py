@@ -12,6 +12,7 @@ from beefirst.api.http_protocol import HttpProtocol
 from beefirst.api.main import create_app
 from beefirst.api.services import GRACE_SECONDS, Services
 from beefirst.machine.logs import configure_logging
+from beefirst.machine.open_files import raise_file_limit
 from beefirst.machine.ports import bind
 from beefirst.settings import DeploymentSettings, Settings
 
@@ -30,6 +31,7 @@ def serve_api(settings: Settings, deployment: DeploymentSettings) -> None:
         BeefirstError: the database cannot be used; see `prepare_database`.
     """
     configure_logging(settings.log_level, settings.log_format)
+    raise_file_limit()
     app = create_app(settings)
     with bind(*deployment.listen(deployment.api_port, in_container=8000), setting="API_PORT") as listener:
         config = uvicorn.Config(

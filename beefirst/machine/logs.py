@@ -7,6 +7,7 @@ address. Successful probes leave none.
 import logging
 import logging.config
 from contextvars import ContextVar
+from time import monotonic
 
 QUIET_PATHS = ("/health", "/metrics")
 
@@ -15,6 +16,33 @@ EVENT_FIELDS = ("registration", "reason", "request")
 
 request_id: ContextVar[str] = ContextVar("request_id")
 """The request that is being served, also while its mail is in flight."""
+
+unlogged: ContextVar[bool] = ContextVar("unlogged", default=False)
+"""Whether the request that is being served is one of very many, and has no access line."""
+
+SPARSE_SECONDS = 10.0
+
+
+class SparseWarning:
+    """A line for what may happen a thousand times a second: at most one in SPARSE_SECONDS, with how often it did.
+
+    Args:
+        log: where it is written.
+        message: with a place for the number since the last line.
+    """
+
+    def __init__(self, log: logging.Logger, message: str) -> None:
+        self._log = log
+        self._message = message
+        self._count = 0
+        self._next = 0.0
+
+    def note(self, times: int = 1) -> None:
+        """Take note that it happened."""
+        self._count += times
+        if monotonic() >= self._next:
+            self._log.warning(self._message, self._count)
+            self._count, self._next = 0, monotonic() + SPARSE_SECONDS
 
 
 class _RequestId(logging.Filter):
@@ -28,12 +56,14 @@ class _RequestId(logging.Filter):
 
 
 class _QuietProbes(logging.Filter):
-    """Drops the access lines of probes that were answered well; they would bury everything else."""
+    """Drops the access lines that would bury all others: of probes that were answered well, and of what was shed."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether the record, one of uvicorn's access lines, is worth a line."""
         if not isinstance(record.args, tuple) or len(record.args) != 5:
             return True
+        if unlogged.get():
+            return False
         path, status = str(record.args[2]), record.args[4]
         return not (path.startswith(QUIET_PATHS) and status == 200)
 

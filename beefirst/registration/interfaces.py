@@ -1,7 +1,7 @@
 """What the use cases need from outside: a store, the hashing of passwords, a courier."""
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -40,11 +40,17 @@ class Store(Protocol):
 class Passwords(Protocol):
     """Hashing, which takes a fixed and deliberate amount of work."""
 
+    def turn(self) -> AbstractContextManager[None]:
+        """Have a turn for one password in the block, or raise OverloadedError at once where that would take too long.
+
+        Taken before anything is looked up, so that a refusal tells nothing of an address.
+        """
+
     async def hash(self, password: str) -> str:
-        """Return a salted hash."""
+        """Return a salted hash, in a turn."""
 
     async def match(self, password: str, password_hash: str | None) -> bool:
-        """Tell whether they belong together; without a hash the work is the same and the answer is no."""
+        """Tell, in a turn, whether they belong together; without a hash the work is the same and the answer is no."""
 
     def even_out(self) -> AbstractAsyncContextManager[None]:
         """Let a block take a fixed time: what follows the hash work must not show in how long an answer takes."""

@@ -63,9 +63,11 @@ class Registration:
         Raises:
             AddressRefusedError: see `normalise_address`.
             PasswordRefusedError: see `check_password`.
+            OverloadedError: it would have to wait too long.
         """
         email = normalise_address(address)
-        password_hash = await self.passwords.hash(check_password(password))
+        with self.passwords.turn():
+            password_hash = await self.passwords.hash(check_password(password))
         async with self.passwords.even_out():
             code = draw_code()
             return Registered(email, await self.store.claim(email, password_hash, code), code)
@@ -121,9 +123,13 @@ class Registration:
             address: normalised as on register.
             password: one that register would refuse never matches.
             code: four digits.
+
+        Raises:
+            OverloadedError: it would have to wait too long; nothing was looked up.
         """
-        claim, password = await self._find_claim(address, password)
-        matches = await self.passwords.match(password, claim.password_hash if claim else None)
+        with self.passwords.turn():
+            claim, password = await self._find_claim(address, password)
+            matches = await self.passwords.match(password, claim.password_hash if claim else None)
         async with self.passwords.even_out():
             if not matches or not claim:
                 return Attempt(Outcome.WRONG_PASSWORD if claim else Outcome.NO_CLAIM, claim)

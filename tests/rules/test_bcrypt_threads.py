@@ -1,4 +1,4 @@
-"""How many threads hash, at which priority, and what becomes of passwords that wait for one."""
+"""How many threads hash, and at which priority."""
 
 import asyncio
 import os
@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from beefirst.errors import OverloadedError
-from beefirst.passwords import NICENESS, QUEUE_PER_THREAD, BcryptPasswords
+from beefirst.passwords import NICENESS, BcryptPasswords
 from tests.conftest import SECRET
 
 only_on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere niceness is of whole processes")
@@ -66,25 +65,6 @@ def test_the_same_password_has_another_hash_each_time(passwords: BcryptPasswords
         return {await passwords.hash(SECRET), await passwords.hash(SECRET)}
 
     assert len(asyncio.run(hash_twice())) == 2
-
-
-def test_there_is_room_again_once_those_that_waited_are_gone() -> None:
-    async def fill_and_empty() -> tuple[BaseException | str, bool]:
-        passwords = BcryptPasswords(10, threads=1)
-        waiting = [asyncio.create_task(passwords.hash(SECRET)) for _ in range(QUEUE_PER_THREAD + 1)]
-        await asyncio.sleep(0)
-        (refused,) = await asyncio.gather(passwords.hash(SECRET), return_exceptions=True)
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-        fits = await passwords.match(SECRET, await passwords.hash(SECRET))
-        passwords.close()
-        return refused, fits
-
-    refused, fits = asyncio.run(fill_and_empty())
-
-    assert isinstance(refused, OverloadedError)
-    assert fits
 
 
 @only_on_linux

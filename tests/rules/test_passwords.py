@@ -10,8 +10,8 @@ import bcrypt
 import pytest
 
 from beefirst import passwords
-from beefirst.errors import DatabaseUnavailableError, OverloadedError
-from beefirst.passwords import DUMMY_HASH, EVEN_SECONDS, QUEUE_PER_THREAD, BcryptPasswords
+from beefirst.errors import DatabaseUnavailableError
+from beefirst.passwords import DUMMY_HASH, EVEN_SECONDS, BcryptPasswords
 
 
 @pytest.fixture
@@ -70,35 +70,6 @@ def test_the_event_loop_is_served_while_all_threads_hash(two_threads: BcryptPass
     pause, seconds = asyncio.run(pause_and_hash())
 
     assert pause < 0.5 * seconds  # a loop that hashed by itself would pause for one hash and longer
-
-
-def test_more_than_can_be_served_in_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "QUEUE_PER_THREAD", 1)
-    hasher = BcryptPasswords(10, threads=2)
-
-    async def run() -> list[object]:
-        return await asyncio.gather(*(hasher.hash("correct horse") for _ in range(6)), return_exceptions=True)
-
-    results = asyncio.run(run())
-    hasher.close()
-
-    assert [isinstance(result, OverloadedError) for result in results] == [False] * 4 + [True] * 2
-
-
-@pytest.mark.parametrize(("cost", "room"), [(10, QUEUE_PER_THREAD), (12, QUEUE_PER_THREAD // 4)])
-def test_the_costlier_a_hash_the_fewer_passwords_wait(cost: int, room: int) -> None:
-    async def count_refused() -> int:
-        hasher = BcryptPasswords(cost, threads=1)
-        begun, *waiting = [asyncio.create_task(hasher.match("", None)) for _ in range(1 + room + 3)]
-        await asyncio.sleep(0)
-        refused = sum(task.done() and isinstance(task.exception(), OverloadedError) for task in waiting)
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(begun, *waiting, return_exceptions=True)
-        hasher.close()
-        return refused
-
-    assert asyncio.run(count_refused()) == 3
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from beefirst.errors import AddressRefusedError, MailError, PasswordRefusedError
+from beefirst.errors import AddressRefusedError, MailError, OverloadedError, PasswordRefusedError
 from beefirst.registration.rules import Attempt, Registered, Registration
 from beefirst.registration.states import TRANSITIONS, Claim, Outcome, State
 from tests.conftest import SECRET
@@ -325,3 +325,17 @@ def test_a_claim_in_time_is_not_expired(rules: RulesOnFakes) -> None:
     rules.store.let_pass(59)
 
     assert rules.expire() == []
+
+
+@pytest.mark.parametrize("situation", [leave_free, leave_claimed, leave_active])
+def test_who_gets_no_turn_is_refused_before_anything_is_looked_up(rules: RulesOnFakes, situation: Situation) -> None:
+    situation(rules)
+    rules.passwords.is_full = True
+    rules.store.looked_up.clear()
+
+    with pytest.raises(OverloadedError):
+        rules.activate(ADA, SECRET, "0000")
+    with pytest.raises(OverloadedError):
+        rules.register()
+
+    assert rules.store.looked_up == []

@@ -1,12 +1,12 @@
 """Small stand-ins for the ports of the rules; each remembers what it was asked to do."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from beefirst.errors import MailError
+from beefirst.errors import MailError, OverloadedError
 from beefirst.registration.states import Claim, Holder, Judgement, State
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -34,6 +34,7 @@ class MemoryStore:
         spent: addresses whose mails of the day are spent.
         judged: the codes that counted.
         refunded: the mails taken off a budget.
+        looked_up: the addresses for which a claim was looked for.
     """
 
     now: datetime = MIDNIGHT
@@ -42,6 +43,7 @@ class MemoryStore:
     spent: set[str] = field(default_factory=set)
     judged: list[str] = field(default_factory=list)
     refunded: list[tuple[str, datetime]] = field(default_factory=list)
+    looked_up: list[str] = field(default_factory=list)
 
     async def claim(self, email: str, password_hash: str, code: str) -> Claim | None:
         if email in self.cooling or await self.find_holder(email):
@@ -51,6 +53,7 @@ class MemoryStore:
         return claim
 
     async def find_claim(self, email: str) -> Claim | None:
+        self.looked_up.append(email)
         return self.rows[email].claim if email in self.rows and self._in_time(self.rows[email]) else None
 
     async def judge(self, claim: Claim, code: str) -> Judgement | None:
@@ -101,11 +104,19 @@ class FakePasswords:
         work: the kind of each hash that was computed, and when the time after it began and ended.
         meanwhile: what happens while a password is matched.
         salt: the number of the last hash.
+        is_full: whether nobody gets a turn.
     """
 
     work: list[str] = field(default_factory=list)
     meanwhile: Callable[[], None] = lambda: None
     salt: int = 0
+    is_full: bool = False
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        if self.is_full:
+            raise OverloadedError
+        yield
 
     async def hash(self, password: str) -> str:
         self.work.append("hash")

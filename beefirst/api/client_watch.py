@@ -1,0 +1,36 @@
+"""A client that hangs up before its turn costs no hash."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import Request
+
+from beefirst.passwords import BcryptPasswords
+
+
+@asynccontextmanager
+async def while_client_waits(request: Request, passwords: BcryptPasswords) -> AsyncIterator[None]:
+    """Give up the password that the block waits to be hashed, as soon as the client is gone.
+
+    Whatever has begun is finished: a hash, and what follows it.
+
+    Args:
+        request: its body was read.
+        passwords: where the block waits.
+
+    Raises:
+        ClientGoneError: out of the block.
+    """
+    watch = asyncio.create_task(_give_up_when_gone(request, passwords, asyncio.current_task()))
+    try:
+        yield
+    finally:
+        watch.cancel()
+
+
+async def _give_up_when_gone(request: Request, passwords: BcryptPasswords, waiting: asyncio.Task[Any] | None) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    passwords.give_up(waiting)

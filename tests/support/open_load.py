@@ -1,0 +1,107 @@
+"""Load that does not wait for answers: registrations arrive at a fixed rate, from a process of its own."""
+
+import asyncio
+import json
+import secrets
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import urlsplit
+
+import uvloop
+
+from beefirst.laboratory.raw_http import ANSWER_SECONDS, Answer, registering
+
+MOST_REQUESTS = 50_000
+"""More than this is a mistake, on a machine that others use."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What became of a load.
+
+    Attributes:
+        answers: as they came, each without its body.
+        cpu_seconds: what the process that sent it used up, and the service could not.
+    """
+
+    answers: list[Answer]
+    cpu_seconds: float
+
+    def with_status(self, status: int) -> list[Answer]:
+        """Return the answers of one status."""
+        return [answer for answer in self.answers if answer.status == status]
+
+
+def send_openly(url: str, rate: float, seconds: float) -> Load:
+    """Send registrations of ever new addresses, whether those before were answered or not.
+
+    Args:
+        url: of the API.
+        rate: registrations a second.
+        seconds: how long they are sent; all are waited for, for ANSWER_SECONDS at most.
+
+    Raises:
+        RuntimeError: that would be more than MOST_REQUESTS.
+        subprocess.CalledProcessError: one got no answer.
+    """
+    if rate * seconds > MOST_REQUESTS:
+        raise RuntimeError(f"{rate * seconds:g} requests are more than {MOST_REQUESTS}")
+    command = [sys.executable, "-m", __name__, url, str(rate), str(seconds)]
+    run = subprocess.run(command, capture_output=True, check=True, timeout=seconds + 2 * ANSWER_SECONDS)
+    told = json.loads(run.stdout)
+    return Load([Answer(status, b"", taken, began) for status, taken, began in told["answers"]], told["cpu_seconds"])
+
+
+class _Exchange(asyncio.Protocol):
+    """A connection for one request at a time; one object a connection and no task, for the load is not to be felt."""
+
+    def __init__(self, idle: "list[_Exchange]", answers: list[tuple[int, float, float]]) -> None:
+        self._idle = idle
+        self._answers = answers
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def send(self, content: bytes) -> None:
+        self._began, self._started = time.time(), time.perf_counter()
+        self._transport.write(content)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, end, body = self._received.partition(b"\r\n\r\n")
+        if end and len(body) >= int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]):
+            self._answers.append((int(head[9:12]), time.perf_counter() - self._started, self._began))
+            self._received = b""
+            self._idle.append(self)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        if self in self._idle:
+            self._idle.remove(self)
+
+
+async def _send(url: str, rate: float, seconds: float) -> list[tuple[int, float, float]]:
+    idle, answers = list[_Exchange](), list[tuple[int, float, float]]()
+    place, loop, started = urlsplit(url), asyncio.get_running_loop(), time.perf_counter()
+    for number in range(int(rate * seconds)):
+        await asyncio.sleep(max(0, started + number / rate - time.perf_counter()))
+        content = registering(f"{secrets.token_hex(8)}@example.com", "correct horse")
+        if idle:
+            exchange = idle.pop()
+        else:
+            _, exchange = await loop.create_connection(lambda: _Exchange(idle, answers), place.hostname, place.port)
+        exchange.send(content)
+    async with asyncio.timeout(ANSWER_SECONDS):
+        while len(answers) < int(rate * seconds):
+            await asyncio.sleep(0.01)
+    return answers
+
+
+if __name__ == "__main__":
+    _, _url, _rate, _seconds = sys.argv
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        found = runner.run(_send(_url, float(_rate), float(_seconds)))
+    print(json.dumps({"answers": found, "cpu_seconds": time.process_time()}))
