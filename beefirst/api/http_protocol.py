@@ -1,9 +1,10 @@
 """HTTP/1.1 by uvicorn's faster parser, also for clients that offer another protocol, as Java's own does by default."""
 
+from collections import deque
 from typing import Any
 
 from httptools import HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -12,6 +13,9 @@ class HttpProtocol(HttpToolsProtocol):
     uvicorn would lose the request's body, for its parser takes whatever follows such a head for the other protocol.
     So nothing is served of that head; another parser gets it without the offer, and then what follows.
 
+    Of several requests on a connection that ends, it would tell the last alone, and log a traceback for an earlier one
+    whose answer is ready only then. Here all are told.
+
     Args:
         arguments: as uvicorn gives them, like `named`.
     """
@@ -19,16 +23,35 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.parser: _Parser = _Parser(self)
+        self._cycles: deque[RequestResponseCycle] = deque()  # of requests that may not be answered yet, in order
 
     def on_headers_complete(self) -> None:
         """Begin to serve the request."""
-        if not self.offers_upgrade():
-            super().on_headers_complete()
+        if self.offers_upgrade():
+            return
+        super().on_headers_complete()
+        while self._cycles and self._cycles[0].response_complete:
+            self._cycles.popleft()
+        self._cycles.append(self.cycle)
 
     def on_message_complete(self) -> None:
         """Take note that the request's body is complete."""
         if not self.offers_upgrade():
             super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let nothing be written any more."""
+        self._give_up()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read, which ends the connection."""
+        super().send_400_response(msg)
+        self._give_up()
+
+    def _give_up(self) -> None:
+        for cycle in self._cycles:
+            cycle.disconnected = not cycle.response_complete
 
     def offers_upgrade(self) -> bool:
         """Tell whether the head that was read offers another protocol; CONNECT demands it, and is refused as it is."""
