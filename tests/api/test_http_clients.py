@@ -129,8 +129,10 @@ def test_of_requests_on_a_connection_that_ends_none_leaves_a_traceback(api: ApiP
     before = api.log().count("no claim")
 
     with socket.create_connection((place.hostname, place.port), 60) as connection:
-        connection.sendall(2 * activation + last)
-    wait_until(lambda: api.log().count("no claim") > before, 60)
+        connection.sendall(3 * activation)
+        connection.recv(65536)
+        connection.sendall(last)
+    wait_until(lambda: api.log().count("no claim") == before + 2, 60)
 
     assert fetch(f"{api.url}/health/live").status_code == 200
     assert "Traceback" not in api.log()
