@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 from unittest import SkipTest
 
@@ -52,24 +53,20 @@ class Fuzzer:
     _has_failed: bool = field(default=False, init=False)
     _ends: float = field(default=0, init=False)
 
-    def run(
-        self, check: Callable[..., object], *inputs: st.SearchStrategy[Any], examples: tuple[Any, ...] = ()
-    ) -> None:
+    def run(self, check: Callable[..., object], *inputs: st.SearchStrategy[Any]) -> None:
         """Call a check with what the strategies draw.
 
         Args:
             check: fails by raising.
             inputs: one for each argument of the check.
-            examples: tried first, by a check of one argument.
         """
 
-        def try_once(drawn: tuple[Any, ...]) -> None:
-            with self.trying():
-                check(*drawn)
+        @wraps(check)
+        def try_once(*drawn: Any, **named: Any) -> None:
+            with self.trying(**named):
+                check(*drawn, **named)
 
-        for example in examples:
-            check(example)
-        self._repeat(lambda number: seed(number)(self._settings()(given(st.tuples(*inputs))(try_once)))())
+        self._repeat(lambda number: seed(number)(self._settings()(given(*inputs)(try_once)))())
 
     def run_machine(self, machine: type[RuleBasedStateMachine], steps: int) -> None:
         """Run a state machine, each of whose rules does what it does within `trying`.
@@ -82,8 +79,12 @@ class Fuzzer:
         self._repeat(lambda number: run_state_machine_as_test(seed(number)(machine), settings=options))
 
     @contextmanager
-    def trying(self) -> Iterator[None]:
-        """Count what is done in this block as an example, or end the run where its time is over."""
+    def trying(self, **example: object) -> Iterator[None]:
+        """Count what is done in this block as an example, or end the run where its time is over.
+
+        Args:
+            example: told where it fails; schemathesis keeps hypothesis from doing so.
+        """
         if not self._has_failed and self.examples >= AT_LEAST and time.monotonic() > self._ends:
             raise _TimeIsOver
         self.examples += 1
@@ -91,8 +92,9 @@ class Fuzzer:
             yield
         except (UnsatisfiedAssumption, StopTest):
             raise
-        except Exception:
+        except Exception as error:
             self._has_failed = True  # and is made shorter, for as long as that takes
+            error.add_note("\n".join(f"    {name}={value!r}" for name, value in example.items()))
             raise
         except BaseExceptionGroup as failures:  # schemathesis's, of which hypothesis would make nothing shorter
             self._has_failed = True
