@@ -9,15 +9,18 @@ from tests.support.fuzzing import Fuzzer, draw_seed
 from tests.support.watched_service import WatchedService
 
 FIGURES = "fuzz"
+SECONDS = 6.0
+"""For each test, where nobody says how long: all of them then take a hundred seconds of one process."""
 
 
 @pytest.fixture
 def fuzz(request: pytest.FixtureRequest) -> Iterator[Fuzzer]:
     """Random inputs, for a share of --fuzz-seconds: as much for each test that was chosen."""
     sharing = sum("fuzz" in getattr(item, "fixturenames", ()) for item in request.session.items)
+    together: float | None = request.config.getoption("--fuzz-seconds")
     chosen: int | None = request.config.getoption("--fuzz-seed")
     fuzzer = Fuzzer(
-        seconds=request.config.getoption("--fuzz-seconds") / sharing,
+        seconds=SECONDS if together is None else together / sharing,
         seed=draw_seed() if chosen is None else chosen,
         again=f"pytest '{request.node.nodeid}'",
     )

@@ -43,12 +43,17 @@ ADDRESS = re.compile(r"[!-~]+@[!-~]+")
 INSERT = "INSERT INTO registrations (email, password_hash, verification_code) VALUES (%s, 'none', '0000')"
 
 
-def normalised(text: str) -> str:
-    """Return the spelling in which an address is stored; an example that is refused ends here."""
+def spelling(text: str) -> str:
+    """Return the spelling in which an address is stored; none where it is refused."""
     try:
         return normalise_address(text)
     except AddressRefusedError:
-        reject()
+        return ""
+
+
+def normalised(text: str) -> str:
+    """Do as `spelling`; an example that is refused ends here."""
+    return spelling(text) or reject()
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +66,7 @@ def test_an_accepted_address_is_ascii_its_own_spelling_and_fits_the_table(table:
     def has_one_spelling(text: str, spell: Any) -> None:
         stored = normalised(text)
 
-        assert normalise_address(stored) == normalise_address(spell(stored)) == stored
+        assert [spelling(stored), spelling(spell(stored))] == [stored, stored]
         assert ADDRESS.fullmatch(stored)
         assert len(stored) <= 254
         with table.transaction(force_rollback=True):
@@ -161,6 +166,8 @@ def read_basic(header: bytes) -> tuple[str, str] | None:
         coroutine.send(None)
     except StopIteration as end:
         return (end.value.username, end.value.password) if end.value else None
+    except ValueError as error:
+        raise AssertionError(f"the service would answer 500: {error!r}") from None
     raise AssertionError("it waits for something")
 
 

@@ -118,5 +118,6 @@ class Fuzzer:
             deadline=None,
             database=None,
             print_blob=True,
+            report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         )
