@@ -238,12 +238,13 @@ def _complaint(settings: type[BaseSettings], problem: Mapping[str, Any]) -> str:
     if not problem["loc"]:
         return str(problem["msg"]).removeprefix("Value error, ")
     name = str(problem["loc"][0])
+    rule, said = _rule(settings.model_fields[name]), str(problem["msg"]).removeprefix("Value error, ")
     secret = settings.model_fields[name].annotation in (DatabaseUrl, LimitsUrl, MailUrl, SecretStr)
-    if secret and ", but " in str(problem["msg"]):
-        return f"{name.upper()} must be {str(problem['msg']).removeprefix('Value error, ')}."
+    if secret and said.startswith(f"{rule}, but "):  # by a rule of ours, and not by a library that quotes a part
+        return f"{name.upper()} must be {said}."
     value = (
         "cannot be read as one (is the password percent-encoded? The value is not shown)"
         if secret
         else f"is {problem['input']!r}"
     )
-    return f"{name.upper()} must be {_rule(settings.model_fields[name])}, but {value}."
+    return f"{name.upper()} must be {rule}, but {value}."

@@ -18,6 +18,9 @@ DRIVER = re.compile(r"^(postgres(?:ql)?)\+[a-z0-9_]+://")
 """How SQLAlchemy names a driver within the scheme, `postgresql+psycopg://`."""
 
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,20}://")
+CREDENTIALS = re.compile(r"^[a-z]+://[^@/]*@")
+"""As libpq finds them: up to the first @, with whatever else is before it but a slash."""
+
 SECRETS = {"password", "sslpassword"}
 """Parameters whose value may go on behind an ampersand that was not percent-encoded."""
 
@@ -84,7 +87,9 @@ def _complain_of_parameters(url: str) -> str:
 
 
 def _is_parsed_as_meant(url: str) -> bool:
-    """Tell whether no part of a password that was not percent-encoded has become a port, a host or a name."""
+    """Tell whether no part of a password that was not percent-encoded has become a port, host, name or option."""
+    if "@" in CREDENTIALS.sub("", url, count=1).partition("?")[2]:
+        return False
     try:
         options = conninfo_to_dict(url)
     except ProgrammingError:

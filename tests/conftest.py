@@ -33,6 +33,13 @@ A folder among these stays on one worker, as any file does: what its tests share
 """
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let whoever runs `tests/fuzz` say for how long, and from which seed."""
+    group = parser.getgroup("fuzz", "random inputs, tests/fuzz")
+    group.addoption("--fuzz-seconds", type=float, help="for all of these tests together; left out, 6 for each")
+    group.addoption("--fuzz-seed", type=int, help="of every test; left out, each run has others, and a failure says it")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let what takes long begin first."""
     items.sort(key=lambda item: [not item.nodeid.startswith(beginning) for beginning in LONGEST_FIRST])

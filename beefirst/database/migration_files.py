@@ -23,7 +23,7 @@ PIECE = re.compile(
         | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$ | (?P<end>;)""",
     re.DOTALL | re.VERBOSE,
 )
-FILE_NAME = re.compile(r"(?P<version>\d{3})_[a-z0-9_]+\.sql")
+FILE_NAME = re.compile(r"(?P<version>[0-9]{3})_[a-z0-9_]+\.sql")
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,8 @@ def read_migrations(folder: Path) -> list[Migration]:
 def _read_migration(path: Path) -> Migration:
     named = FILE_NAME.fullmatch(path.name)
     if not named or not path.is_file():
-        raise MigrationError(
-            f"{path.name} in {path.parent} is not named like 001_create_table.sql: rename or remove it."
-        )
+        name = path.name if path.name.isprintable() else repr(path.name)
+        raise MigrationError(f"{name} in {path.parent} is not named like 001_create_table.sql: rename or remove it.")
     try:
         return Migration(int(named["version"]), path.name, path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):

@@ -102,9 +102,17 @@ class ApiProcess(Owned):
         """Return the exit status of a process that ends by itself."""
         return self._server.process.wait(seconds)
 
-    def log(self) -> str:
-        """Return all that the process has written so far."""
-        return self._log.read_text(errors="replace") if self._log.exists() else self._last_log
+    def log(self, start: int = 0) -> str:
+        """Return what the process has written so far.
+
+        Args:
+            start: how many bytes at its beginning to leave out, for whoever has read them.
+        """
+        if not self._log.exists():
+            return self._last_log.encode()[start:].decode(errors="replace")
+        with self._log.open("rb") as log:
+            log.seek(start)
+            return log.read().decode(errors="replace")
 
     def get(self, path: str) -> httpx.Response:
         """Return the answer to a GET of `path`."""

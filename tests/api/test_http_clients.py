@@ -123,6 +123,22 @@ def test_uvicorn_by_itself_serves_an_offer_with_either_protocol(database: Scratc
     assert answer.status == 202
 
 
+@pytest.mark.parametrize("last", [b"", b"\0\r\n\r\n"], ids=["its client is gone", "what follows is no request"])
+def test_of_requests_on_a_connection_that_ends_none_leaves_a_traceback(api: ApiProcess, last: bytes) -> None:
+    activation, place = raw_http.activating("nobody@example.com", SECRET, "0000"), urlsplit(api.url)
+
+    with socket.create_connection((place.hostname, place.port), 60) as connection:
+        connection.sendall(3 * activation)
+        connection.recv(65536)
+        connection.sendall(last)
+    with socket.create_connection((place.hostname, place.port), 60) as afterwards:  # its hash comes after theirs
+        afterwards.sendall(activation)
+        answer = afterwards.recv(65536)
+
+    assert b" 401 " in answer
+    assert "Traceback" not in api.log()
+
+
 PATHS = [
     *("/", "/docs", "/redoc", "/redoc.js", "/openapi.json", "/assets/favicon.png", "/assets/swagger-ui-bundle.js"),
     *("/metrics", "/health", "/health/live", "/health/ready", "/health/startup", "/nowhere", "/assets/nowhere"),

@@ -217,6 +217,8 @@ def test_a_database_url_shows_itself_without_its_password(url: str, shown: str) 
         f"postgresql://u:s3/{SECRET}@h:1/db",
         f"postgresql://u:s3@{SECRET}@h:1/db",
         f"postgresql://u:{SECRET}/s3@h:1/db",
+        f"postgresql://u:@?sslmode={SECRET}@h:1/db",
+        f"postgresql://u:s3@h/db?application_name={SECRET}@h:1/db",
     ],
 )
 def test_a_database_url_that_cannot_be_read_is_refused_without_being_shown(url: str) -> None:
@@ -354,3 +356,13 @@ def test_the_compose_file_passes_every_setting_through_and_repeats_no_default() 
     given = services["api"]["environment"]
 
     assert {name.upper() for name in Settings.model_fields} - {"DATABASE_URL"} <= set(given)
+
+
+@pytest.mark.parametrize("name", ["MAIL_URL", "LIMITS_URL"])
+def test_what_a_library_quotes_of_a_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, f"{'smtp' if name == 'MAIL_URL' else 'redis'}://user:{SECRET}, but /@host:1")
+
+    with pytest.raises(ConfigurationError, match=f"^{name} must be .* The value is not shown") as refusal:
+        Settings.load()
+
+    assert SECRET not in str(refusal.value)
