@@ -28,12 +28,6 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
-        self.shed = Counter(
-            "beefirst_shed_requests",
-            "Requests that were answered 503 at once by route, for they would have waited too long",
-            ("route",),
-            registry=self.registry,
-        )
         self.sweeps = Counter(
             "beefirst_sweeps", "Rounds of this replica's sweeper by result", ("result",), registry=self.registry
         )
@@ -53,9 +47,15 @@ class Metrics:
             registry=self.registry,
         )
         self.schema_differences.set(float("nan"))
-        self._add_limits()
+        self._add_refusals()
 
-    def _add_limits(self) -> None:
+    def _add_refusals(self) -> None:
+        self.shed = Counter(
+            "beefirst_shed_requests",
+            "Requests that were answered 503 at once by route, for they would have waited too long",
+            ("route",),
+            registry=self.registry,
+        )
         self.limited = Counter(
             "beefirst_requests_limited", "Requests that were refused for their client's limit", registry=self.registry
         )
