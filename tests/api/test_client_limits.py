@@ -275,3 +275,14 @@ def test_only_one_of_many_requests_waits_for_a_redis_that_is_silent() -> None:
 
     waited = [seconds for seconds in times if seconds >= CALL_SECONDS]
     assert len(waited) < len(times) / 2, f"{len(waited)} of {len(times)} have waited"
+
+
+def test_while_redis_is_away_a_replica_counts_by_itself() -> None:
+    async def run(url: str) -> list[int]:
+        limits = ClientLimits(LIMIT, LimitsUrl(url), Metrics())
+        async with limits.running():
+            return [await limits.count("192.0.2.1") for _ in range(LIMIT + 2)]
+
+    waits = asyncio.run(run(f"redis://127.0.0.1:{free_port()}/0"))
+
+    assert [seconds > 0 for seconds in waits] == [False] * LIMIT + [True] * 2

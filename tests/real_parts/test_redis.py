@@ -135,6 +135,24 @@ def test_a_redis_that_falls_silent_holds_up_few_requests_and_those_not_for_long(
     assert (told(api, AWAY), told(api, BACK)) == (1, 1)
 
 
+def test_after_many_requests_have_waited_in_vain_they_are_counted_in_redis_again(
+    replicas: list[ApiProcess], redis_server: RedisServer
+) -> None:
+    api = replicas[0]
+    for _ in range(2):
+        redis_server.send_signal(signal.SIGSTOP)
+        with ThreadPoolExecutor(60) as clients:
+            waited = set(clients.map(lambda _: ask(api, "192.0.2.9"), range(60)))
+        redis_server.send_signal(signal.SIGCONT)
+        wait_until(lambda: ask(api, "192.0.2.2") and redis_up(api) == "1.0")
+    with ThreadPoolExecutor(20) as clients:
+        answers = list(clients.map(lambda number: ask(replicas[number % 2], "192.0.2.3"), range(40)))
+
+    assert waited <= {422, 429}
+    assert sorted(answers) == [422] * LIMIT + [429] * (40 - LIMIT)
+    assert told(api, AWAY) == told(api, BACK) == 2
+
+
 @pytest.mark.parametrize("state", ["nobody listens", "another password", "silent"])
 def test_a_start_goes_on_where_redis_does_not_and_says_so_once(
     database: ScratchDatabase, redis_server: RedisServer, state: str
