@@ -1,6 +1,6 @@
 """How fast it is: figures beside a reference that is measured in the same run.
 
-python tests/tools/benchmark.py start | up | compose | images | register | sweep
+python tests/tools/benchmark.py start | up | compose | images | register | overload | sweep
 """
 
 import argparse
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -28,12 +28,13 @@ from beefirst.machine.folders import CHECKOUT
 from beefirst.machine.ports import free_port
 from beefirst.machine.processes import answers
 from beefirst.machine.waiting import wait_until
-from tests.support import paced_load
+from tests.support import open_load, paced_load
 
 BARE = "import fastapi, uvicorn, psycopg, psycopg_pool, pydantic_settings, bcrypt"
 CORES = len(os.sched_getaffinity(0))
 CONNECTIONS = 4 * CORES
 ROUND_SECONDS = 3.0
+LIVE = raw_http.request("GET", "/health/live")
 READY = raw_http.request("GET", "/health/ready")
 STORY = """
 services:
@@ -187,9 +188,7 @@ def register(rounds: int) -> None:
 
 
 def _registrations_beside_bcrypt(mailer: str, goal: float, api: ApiProcess, rounds: int) -> None:
-    addresses = (
-        raw_http.registering(f"{secrets.token_hex(8)}@example.com", "correct horse") for _ in itertools.count()
-    )
+    addresses = _registrations()
     paced_load.send_for(api.url, 1, CONNECTIONS, addresses)
     bare, served = [], []
     for _ in range(rounds):
@@ -234,6 +233,57 @@ def _check_status(answers: list[raw_http.Answer], status: int) -> None:
     strange = {answer.status for answer in answers} - {status}
     if strange:
         raise RuntimeError(f"answered with {strange} rather than {status}")
+
+
+def _registrations() -> Iterator[bytes]:
+    return (raw_http.registering(f"{secrets.token_hex(8)}@example.com", "correct horse") for _ in itertools.count())
+
+
+OVERLOAD_SECONDS = 10.0
+RECOVERY_SECONDS = 3.0
+
+
+def overload(rounds: int) -> None:
+    """Ten times what can be served, beside what is served without more than that; each measured again each round."""
+    with ScratchDatabase() as database, start_api(database.url) as api:
+        paced_load.send_for(api.url, 2, CONNECTIONS, _registrations())
+        for _ in range(rounds):
+            _overload_once(api)
+
+
+def _overload_once(api: ApiProcess) -> None:
+    alone = paced_load.send_paced(api.url, RECOVERY_SECONDS, 0.05, _registrations())
+    started = time.perf_counter()
+    answers = paced_load.send_for(api.url, OVERLOAD_SECONDS / 2, CONNECTIONS, _registrations())
+    capacity, memory = len(answers) / (time.perf_counter() - started), _resident_mib(api)
+    with ThreadPoolExecutor(1) as thread:
+        probing = thread.submit(paced_load.send_paced, api.url, OVERLOAD_SECONDS, 0.05, itertools.repeat(LIVE))
+        load = open_load.send_openly(api.url, 10 * capacity, OVERLOAD_SECONDS)
+        probes = probing.result()
+    after = paced_load.send_paced(api.url, RECOVERY_SECONDS, 0.05, _registrations())
+    served, refused = load.with_status(202), load.with_status(503)
+    seconds = max(answer.began + answer.seconds for answer in served) - min(answer.began for answer in load.answers)
+    left = 1 - load.cpu_seconds / (seconds * CORES)
+    ratio = len(served) / seconds / capacity
+    print(f"capacity {capacity:.1f} a second; {len(load.answers)} in {OVERLOAD_SECONDS:g} s: {len(served)} served")
+    print(
+        f"served: {ratio:.0%} of the capacity, {ratio / left:.0%} of what the load's own process leaves (goal 95 %); "
+        f"median {paced_load.percentile(served, 0.5):.2f} s, p99 {paced_load.percentile(served, 0.99):.2f} s (goal 3 s)"
+    )
+    print(f"refused: {_milliseconds(refused)}")
+    print(f"/health/live meanwhile: {_milliseconds(probes)} (goal 50 ms)")
+    print(f"registrations before: {_milliseconds(alone)}; in the {RECOVERY_SECONDS:g} s after: {_milliseconds(after)}")
+    print(f"memory: {memory:.1f} MiB before, {_resident_mib(api):.1f} MiB after", flush=True)
+
+
+def _milliseconds(answers: list[raw_http.Answer]) -> str:
+    median, p99 = (1000 * paced_load.percentile(answers, share) for share in (0.5, 0.99))
+    return f"median {median:.1f} ms, p99 {p99:.1f} ms"
+
+
+def _resident_mib(api: ApiProcess) -> float:
+    lines = Path(f"/proc/{api.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
 DUE, ROWS = 10_000, 1_000_000
@@ -305,7 +355,7 @@ def _size(image: str) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    benchmarks = {function.__name__: function for function in (start, up, compose, images, register, sweep)}
+    benchmarks = {function.__name__: function for function in (start, up, compose, images, register, overload, sweep)}
     parser.add_argument("benchmark", choices=benchmarks)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
