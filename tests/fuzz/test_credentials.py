@@ -31,8 +31,12 @@ STRANGE = "\u00df\u0131\u0130\u017f\u212a\u0663\u00ad\u200d\u3002\uff41\uff0e\u0
 
 labels = st.text(LETTERS + STRANGE, min_size=1, max_size=12)
 domains = st.lists(labels, min_size=1, max_size=4).map(lambda some: ".".join([*some, "com"]))
+atoms = st.lists(st.sampled_from(["a", "B1", "+x", "+Y", "+", "_", ".c"]), min_size=2, max_size=6).map("".join)
+plain_domains = st.sampled_from(["example.com", "Mail.Example.ORG", "B\u00fccher.example.com"])
 addresses = (
-    st.emails()
+    st.builds("{}@{}".format, atoms, plain_domains)
+    | st.builds("{}@{}".format, atoms, domains)
+    | st.emails()
     | st.builds("{}@{}".format, st.text(LETTERS, min_size=1, max_size=70), domains)
     | st.builds("{}@{}".format, labels, domains | st.sampled_from(["[127.0.0.1]", "localhost", "xn--a.com", "a..b"]))
     | st.text(LETTERS + STRANGE + '@@@. \t\r\n\0"<>(),:;', max_size=40)

@@ -76,7 +76,7 @@ class WatchedService(AbstractContextManager["WatchedService"]):
         return received + rest
 
     def check(self, *secrets: str) -> None:
-        """Tell that it serves, and that its log has grown by sound lines alone, without SECRET and `secrets`."""
+        """Tell that the service serves, and that its log has grown by sound lines alone, without any secret."""
         assert b" 200 OK\r\n" in self.converse(LIVE), "the service is not alive"
         lines = self._new_lines()
         wrong = [line for line in lines if _is_wrong(line, (SECRET, "$2b$", *secrets))]
