@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from beefirst.laboratory.history.calls import ANSWERS, Call, History, Row
 from beefirst.laboratory.history.conflict import least_conflict
-from beefirst.laboratory.history.linearizability import Event, Placed, Problem, Result, search
+from beefirst.laboratory.history.linearizability import search
 from beefirst.laboratory.history.model import Rules
+from beefirst.laboratory.history.problem import Event, Placed, Problem, Result
 
 ENDED = ("EXPIRED", "LOCKED")
 
