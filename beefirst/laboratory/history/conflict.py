@@ -38,7 +38,8 @@ class Conflict:
 
 def least_conflict(problem: Problem) -> Conflict:
     """Return the least that cannot be explained of a problem that is impossible."""
-    problem = _up_to_the_first_that_cannot_be(problem)
+    without_mails = replace(problem, free_mails=frozenset(range(len(problem.mails))))
+    problem = _up_to_the_first_that_cannot_be(without_mails if _is_impossible(without_mails) else problem)
     told = _most_telling_first(problem)
     kept = _least(problem, told, (), False)
     problem = _only(problem, told, kept)
@@ -94,7 +95,7 @@ def _up_to(problem: Problem, end: float) -> Problem:
         number for number, event in enumerate(problem.events) if event.end > end and not isinstance(event, ClockStep)
     }
     mails = {number for number, mail in enumerate(problem.mails) if mail.at > end}
-    return replace(problem, free=frozenset(later), free_mails=frozenset(mails))
+    return replace(problem, free=frozenset(later), free_mails=problem.free_mails | mails)
 
 
 def _most_telling_first(problem: Problem) -> list[Told]:
@@ -117,18 +118,20 @@ def _explain(problem: Problem, numbers: Sequence[int]) -> str:
     activated = [event for event in events if isinstance(event, Call) and event.status == 200]
     refused = [event for event in events if isinstance(event, Call) and event.status == 401]
     names = " and ".join(f"of {call.client}" for call in activated)
+    count, all_of = ("two", "both") if len(activated) == 2 else (len(activated), "all")
     if _is_allowed(problem, ttl_seconds=inf):
         return f"the answer 200 {names} came after the {problem.rules.ttl_seconds:g} s for which a claim may be proven."
-    if _is_allowed(problem, max_attempts=MOST_ATTEMPTS):
+    counted = max((row.attempts for row in rows), default=0)
+    if counted > problem.rules.max_attempts or _is_allowed(problem, max_attempts=MOST_ATTEMPTS):
         return f"more than {problem.rules.max_attempts} guesses were judged at one claim{_told(rows, activated)}."
     if len(activated) > 1:
-        return f"these {len(activated)} answers 200 ({names}) cannot all be: an address has one owner."
+        return f"these {count} 200 ({names}) cannot {all_of} be: an address has one owner."
     if activated and rows:
         return f"an acknowledged activation is lost: the answer 200 {names}, and the row is {_state(rows[-1])}."
-    if rows and rows[-1].state == "ACTIVE" and not refused:
-        return "the row is ACTIVE, and no call explains that."
     if [*map(type, events)] == [Call] and refused:
         return f"the answer 401 of {refused[0].client} refused the right code and password of a claim in time."
+    if rows and rows[-1].state == "ACTIVE":
+        return "the row is ACTIVE, and no call explains that."
     if activated:
         return f"the answer 200 {names} has no claim that explains it."
     if rows:

@@ -158,7 +158,10 @@ class _Search:
     def _registered(self, call: Call, node: _Node, at: Window, may_lack_mail: bool) -> Iterator[tuple[Model, int, str]]:
         """Yield what a registration may do: nothing; or claim, with one of the codes that came later, or with none."""
         yield from ((settled, node.used, "") for settled in self._settled(node.model, at) if not settled.is_free)
-        codes = [(mail.code, 1 << number, mail.at) for number, mail in enumerate(self.mails)]
+        codes = [
+            (mail.code, 1 << number, inf if number in self.free_mails else mail.at)
+            for number, mail in enumerate(self.mails)
+        ]
         if may_lack_mail or self.rules.mail_may_fail or self.free_mails:
             codes.append(("", 0, inf))
         for code, bit, came in codes:
