@@ -128,8 +128,8 @@ def _explain(problem: Problem, numbers: Sequence[int]) -> str:
         return f"these {count} 200 ({names}) cannot {all_of} be: an address has one owner."
     if activated and rows:
         return f"an acknowledged activation is lost: the answer 200 {names}, and the row is {_state(rows[-1])}."
-    if [*map(type, events)] == [Call] and refused:
-        return f"the answer 401 of {refused[0].client} refused the right code and password of a claim in time."
+    if refused and not rows and not activated:
+        return f"the answer 401 of {refused[-1].client} refused the right code and password of a claim in time."
     if rows and rows[-1].state == "ACTIVE":
         return "the row is ACTIVE, and no call explains that."
     if activated:

@@ -104,8 +104,13 @@ class _Search:
         now = max((self.begins[number] for number in self.by_end if node.placed >> number & 1), default=-inf)
         tried = dict[object, float]()
         for number in left:
-            begin, kind = max(now, self.begins[number]), self.kinds[number]
-            if begin <= latest and begin < tried.get(kind, inf):
+            if self.begins[number] > latest:
+                continue
+            begin, kind = (
+                min(latest, max(now, self.begins[number])),
+                self.kinds[number],
+            )  # idle ones begin when they may
+            if begin < tried.get(kind, inf):
                 tried[kind] = begin
                 yield number, (begin, min(latest, self.ends[number]))
 
