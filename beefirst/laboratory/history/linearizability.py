@@ -14,7 +14,7 @@ from beefirst.laboratory.history.model import DAY, OVERDUE, Model, Window
 from beefirst.laboratory.history.problem import Event, Found, Placed, Problem
 from beefirst.registration.states import Outcome
 
-MOST_STATES = 50_000
+MOST_STATES = 20_000
 """So many states are tried: some seconds."""
 
 NO_MATTER: Window = (inf, inf)
