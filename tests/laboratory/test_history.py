@@ -109,6 +109,7 @@ CANNOT_BE: dict[str, tuple[list[Told], str, list[int]]] = {
         "the answer 401 of ada refused the right code and password of a claim in time",
         [1],
     ),
+    "a code that nobody asked for": ([mail(1)], "a code was mailed, and no registration explains it", []),
     "a claim that was made though the address was taken": (
         [*CLAIM, register("bob", (1, 2)), mail(3, "code 2")],
         "codes of two claims were mailed where only one can have been made",

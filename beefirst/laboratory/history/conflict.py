@@ -81,7 +81,7 @@ def _counts(problem: Problem, number: int) -> bool:
 
 def _up_to_the_first_that_cannot_be(problem: Problem) -> Problem:
     """Free all that ended later than the first moment at which the history is impossible."""
-    ends = sorted({event.end for event in problem.events})
+    ends = sorted({event.end for event in problem.events} | {mail.at for mail in problem.mails})
     low, high = 0, len(ends) - 1
     while low < high:
         middle = (low + high) // 2

@@ -155,13 +155,17 @@ class Recorder:
                 self._faults.append(Fault(name, begin, self.now()))
 
     def history(self) -> History:
-        """Return what has been written down so far."""
+        """Return what has been written down so far, of the addresses that some call was about.
+
+        What the table held of them before is not known: an address is one that nobody has claimed before.
+        """
         with self._lock:
+            called = {call.address for call in self._calls}
             history = History(
                 self.ttl_seconds,
                 self.max_attempts,
                 sorted(self._calls, key=lambda call: call.begin),
-                list(self._mails.values()),
+                [mail for mail in self._mails.values() if mail.address in called],
                 list(self._rows),
                 list(self._steps),
                 list(self._faults),
