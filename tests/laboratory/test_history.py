@@ -136,6 +136,7 @@ def test_activations_that_were_lost_and_invented_and_hashes_that_were_kept_are_c
     sound = judge(*CLAIM, activate("ada", (1, 2)), row("ACTIVE"))
 
     assert (lost.lost, invented.invented, kept.hashes_kept) == ([ADA], [ADA], [ADA])
+    assert "An acknowledged activation is lost." in judge(*CLAIM, activate("ada", (1, 2)), row("EXPIRED")).sentence
     assert kept.sentence == f"An ended row of {ADA} keeps a hash."
     assert not kept.holds
     assert (sound.lost, sound.invented, sound.hashes_kept) == ([], [], [])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from beefirst.laboratory.history.calls import ANSWERS, Call, History, Row
-from beefirst.laboratory.history.conflict import least_conflict
+from beefirst.laboratory.history.conflict import Conflict, least_conflict
 from beefirst.laboratory.history.linearizability import MOST_STATES, search
 from beefirst.laboratory.history.model import Rules
 from beefirst.laboratory.history.problem import Event, Placed, Problem, Result
@@ -120,7 +120,15 @@ def _judge_address(history: History, address: str, rules: Rules, most_states: in
         sentence = f"{address}: undecided after {found.states} states; its history is too long for the search."
         return Finding(address, found.result, sentence, events, (), (), found.states)
     conflict = least_conflict(problem)
-    return Finding(address, found.result, f"{address}: {conflict.sentence}", events, (), conflict.events, found.states)
+    sentence = " ".join(dict.fromkeys([f"{address}: {conflict.sentence}", *_concluded(history, address, conflict)]))
+    return Finding(address, found.result, sentence, events, (), conflict.events, found.states)
+
+
+def _concluded(history: History, address: str, conflict: Conflict) -> list[str]:
+    """Return what matters most of an address that cannot be explained, where the least conflict does not say so."""
+    lost = ["An acknowledged activation is lost."] * _is_lost(history, address)
+    invented = ["The row is ACTIVE, and no call explains that."] * _is_invented(history, address)
+    return [it for it in (*lost, *invented) if it[4:-1] not in conflict.sentence]
 
 
 def _is_lost(history: History, address: str) -> bool:
