@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+Got = TypeVar("Got")
 
 ANSWER_SECONDS = 60
 """No answer may take longer."""
@@ -25,12 +27,14 @@ class Answer:
         body: as it came.
         seconds: from the request's first byte to the answer's last.
         began: when the request was sent, in seconds of Unix time.
+        head: status line and headers, as they came.
     """
 
     status: int
     body: bytes
     seconds: float
     began: float
+    head: bytes = b""
 
 
 def request(method: str, path: str, body: object = None, credentials: tuple[str, str] | None = None) -> bytes:
@@ -110,7 +114,7 @@ class Connection:
             self._writer.write(content)
             head = await self._reader.readuntil(b"\r\n\r\n")
             body = await self._reader.readexactly(_content_length(head))
-        return Answer(int(head[9:12]), body, time.perf_counter() - started, began)
+        return Answer(int(head[9:12]), body, time.perf_counter() - started, began, head)
 
 
 def _content_length(head: bytes) -> int:
@@ -118,7 +122,7 @@ def _content_length(head: bytes) -> int:
     return next((int(value) for name, _, value in lines if name == b"content-length"), 0)
 
 
-def run(send: Callable[[], Coroutine[Any, Any, list[Answer]]]) -> list[Answer]:
+def run(send: Callable[[], Coroutine[Any, Any, Got]]) -> Got:
     """Return what `send` returns, run in a loop and on a thread of its own: a kernel's main thread already runs one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(lambda: asyncio.run(send())).result()
