@@ -4,7 +4,7 @@ import asyncio
 import random
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
@@ -55,13 +55,14 @@ BY_CHANCE = re.compile(rb"(?im)^(date|x-request-id): .*?(?=\r)")
 """The headers that are another in every answer."""
 
 
-def probe(testbed: Testbed, rounds: int, lanes: int = 2) -> pd.DataFrame:
+def probe(testbed: Testbed, rounds: int, lanes: int = 2, prepared: Callable[[], object] = lambda: None) -> pd.DataFrame:
     """Ask for an address of each kind, each request for a fresh one, in random order within every round.
 
     Args:
         testbed: whose replicas are asked in turns, lane by lane.
         rounds: how often each kind.
         lanes: how many connections ask at once, each round on one of them.
+        prepared: is called once all addresses are as they should be.
 
     Returns:
         One line a request: request, kind, round, seconds, status, head (without what is another in every answer), body.
@@ -69,6 +70,7 @@ def probe(testbed: Testbed, rounds: int, lanes: int = 2) -> pd.DataFrame:
     sent = [(request, kind) for request, kinds in KINDS.items() for kind in kinds]
     names = {asked: f"{asked[0]}-{asked[1].replace(' ', '-').lower()}-{secrets.token_hex(4)}" for asked in sent}
     _prepare(testbed, names, rounds)
+    prepared()
 
     async def ask(url: str, numbers: Sequence[int]) -> list[tuple[object, ...]]:
         lines = list[tuple[object, ...]]()

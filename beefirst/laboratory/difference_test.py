@@ -91,6 +91,17 @@ def compare_classes(times: pd.DataFrame, permutations: int = PERMUTATIONS, seed:
     )
 
 
+def count_planted(times: pd.DataFrame, seconds: float) -> int:
+    """Return for how many classes a difference that is planted in them, one after the other, would have been seen.
+
+    Args:
+        times: as for `compare_classes`.
+        seconds: how much is added to each measurement of the class.
+    """
+    planted = [times.assign(**{name: times[name] + seconds}) for name in times.columns]
+    return sum(compare_classes(one, permutations=0).largest_t >= LARGEST_T for one in planted)
+
+
 def _welch(samples: Times) -> tuple[Times, Times]:
     """Return difference and t of every pair of classes, for samples of the shape (…, rounds, classes)."""
     one, other = np.triu_indices(samples.shape[-1], 1)

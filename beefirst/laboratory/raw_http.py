@@ -4,6 +4,7 @@ import asyncio
 import base64
 import itertools
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 Got = TypeVar("Got")
+
+STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) ")
 
 ANSWER_SECONDS = 60
 """No answer may take longer."""
@@ -85,6 +88,45 @@ def send_at_once(url: str, requests: Sequence[bytes]) -> list[Answer]:
             )
 
     return run(send)
+
+
+def converse(url: str, talks: Sequence[tuple[bytes, bool]], at_once: int = 8) -> list[list[int]]:
+    """Send bytes that need be no request, each on a connection of its own, and return the statuses of all answers.
+
+    Args:
+        url: of the API.
+        talks: what is sent, and whether the client hangs up then; if not, the server must.
+        at_once: how many connections there are at a time.
+
+    Returns:
+        A list for each talk; one that the server leaves open for ANSWER_SECONDS ends in 0.
+    """
+    parts = urlsplit(url)
+
+    async def talk(content: bytes, hangs_up: bool, places: asyncio.Semaphore) -> list[int]:
+        async with places:
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            heard, stayed = bytearray(), list[int]()
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    writer.write(content)
+                    if hangs_up:
+                        writer.write_eof()
+                    while part := await reader.read(65_536):
+                        heard += part
+            except TimeoutError:
+                stayed = [0]
+            except OSError:  # it hung up on what it had not read
+                pass
+            finally:
+                writer.transport.abort()
+        return [*map(int, STATUS.findall(heard)), *stayed]
+
+    async def talk_all() -> list[list[int]]:
+        places = asyncio.Semaphore(at_once)
+        return await asyncio.gather(*(talk(content, hangs_up, places) for content, hangs_up in talks))
+
+    return run(talk_all)
 
 
 class Connection:
