@@ -50,7 +50,7 @@ class AddressRefusedError(BeefirstError, ValueError):
 
 
 class PasswordRefusedError(BeefirstError, ValueError):
-    """A password is too short, too long for bcrypt, or holds NUL."""
+    """A password is too short, too long for bcrypt, holds NUL, or is one of the most common."""
 
 
 class MailError(BeefirstError):

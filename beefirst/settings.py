@@ -12,11 +12,22 @@ from typing import Annotated, Any, Literal, Self, get_args
 from dotenv.parser import parse_stream
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from beefirst.errors import ConfigurationError
 from beefirst.machine.ports import local_name
-from beefirst.urls import DATABASE_URL_RULE, MAIL_URL_RULE, DatabaseUrl, MailUrl, check_database_url, check_mail_url
+from beefirst.networks import Network, read_networks
+from beefirst.urls import (
+    DATABASE_URL_RULE,
+    LIMITS_URL_RULE,
+    MAIL_URL_RULE,
+    DatabaseUrl,
+    LimitsUrl,
+    MailUrl,
+    check_database_url,
+    check_limits_url,
+    check_mail_url,
+)
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["text", "json"]
@@ -28,6 +39,8 @@ LOOPBACK = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "::1"
 NOT_TEXT = "The file .env is not UTF-8 text: save it as UTF-8."
 DEFAULT_DATABASE_URL = "postgresql://beefirst:beefirst@localhost:5432/beefirst"
 MAIL_FROM_RULE = "an e-mail address such as noreply@example.com"
+CLIENT_LIMIT_RULE = "a whole number from 1 to 100000, or off"
+TRUSTED_PROXIES_RULE = "addresses or networks with commas between them, such as 10.0.0.0/8,2001:db8::1"
 MAIL_HELO_RULE = "a host name such as mail.example.com, or an address in brackets such as [192.0.2.1]"
 
 HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?:(?!-)[a-z0-9-]{1,63}(?<!-)\.)*(?!-)(?![0-9]+\Z)[a-z0-9-]{1,63}(?<!-)\Z", re.I)
@@ -68,6 +81,10 @@ def _in_any_case(*choices: str) -> BeforeValidator:
     """Return what takes a choice however it is spelled; anything else stays as it is, for the message to quote."""
     spelled = {choice.lower(): choice for choice in choices}
     return BeforeValidator(lambda value: spelled.get(value.lower(), value) if isinstance(value, str) else value)
+
+
+_off_as_none = BeforeValidator(lambda value: None if isinstance(value, str) and value.lower() == "off" else value)
+_networks = BeforeValidator(lambda value: read_networks(value) if isinstance(value, str) else value)
 
 
 def _refuse_unreadable_lines(dotenv: Path, names: Set[str]) -> None:
@@ -139,6 +156,11 @@ class Settings(_Environment):
     mail_from: Annotated[str, AfterValidator(_is_sender)] = Field("beefirst@localhost", description=MAIL_FROM_RULE)
     mail_helo: Annotated[str, AfterValidator(_is_helo)] | None = Field(None, description=MAIL_HELO_RULE)
     mail_connections: int = Field(3, ge=1, le=100)
+    client_limit: Annotated[int | None, _off_as_none] = Field(120, ge=1, le=100_000, description=CLIENT_LIMIT_RULE)
+    limits_url: Annotated[LimitsUrl, AfterValidator(check_limits_url)] = Field(
+        LimitsUrl("memory://"), description=LIMITS_URL_RULE
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, _networks] = Field((), description=TRUSTED_PROXIES_RULE)
     log_level: Annotated[LogLevel, _in_any_case(*get_args(LogLevel))] = "INFO"
     log_format: Annotated[LogFormat, _in_any_case(*get_args(LogFormat))] = "text"
 
@@ -216,7 +238,7 @@ def _complaint(settings: type[BaseSettings], problem: Mapping[str, Any]) -> str:
     if not problem["loc"]:
         return str(problem["msg"]).removeprefix("Value error, ")
     name = str(problem["loc"][0])
-    secret = settings.model_fields[name].annotation in (DatabaseUrl, MailUrl, SecretStr)
+    secret = settings.model_fields[name].annotation in (DatabaseUrl, LimitsUrl, MailUrl, SecretStr)
     if secret and ", but " in str(problem["msg"]):
         return f"{name.upper()} must be {str(problem['msg']).removeprefix('Value error, ')}."
     value = (

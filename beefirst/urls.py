@@ -10,6 +10,8 @@ from pydantic import SecretStr
 
 DATABASE_URL_RULE = "a PostgreSQL URL such as postgresql://user:password@host:5432/name"
 
+LIMITS_URL_RULE = "memory://, or a Redis such as redis://:password@host:6379/0 or rediss://host"
+
 MAIL_URL_RULE = "console:, or an SMTP server such as smtp://user:password@host:587 or smtps://host"
 
 DRIVER = re.compile(r"^(postgres(?:ql)?)\+[a-z0-9_]+://")
@@ -18,6 +20,8 @@ DRIVER = re.compile(r"^(postgres(?:ql)?)\+[a-z0-9_]+://")
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,20}://")
 SECRETS = {"password", "sslpassword"}
 """Parameters whose value may go on behind an ampersand that was not percent-encoded."""
+
+REDIS_DATABASE = re.compile(r"/?[0-9]{0,5}")
 
 PARAMETER = re.compile(r"[a-z_]{1,40}", re.IGNORECASE)
 
@@ -144,4 +148,38 @@ def check_mail_url(url: MailUrl) -> MailUrl:
         raise ValueError(MAIL_URL_RULE)
     if (parts.username is None) != (parts.password is None):
         raise ValueError(MAIL_URL_RULE)
+    return url
+
+
+class LimitsUrl(SecretStr):
+    """`memory://` or the URL of a Redis, which shows itself without its user and password."""
+
+    @property
+    def is_redis(self) -> bool:
+        """Tell whether it leads to a Redis."""
+        return self.get_secret_value() != "memory://"
+
+    def _display(self) -> str:
+        scheme, separator, rest = self.get_secret_value().partition("//")
+        return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+def check_limits_url(url: LimitsUrl) -> LimitsUrl:
+    """Return a URL that is `memory://` or leads to a Redis.
+
+    Args:
+        url: with a password, with user and password or with neither, and with nothing behind the database's number.
+
+    Raises:
+        ValueError: it is another; the message is the rule.
+    """
+    parts = urlsplit(url.get_secret_value())
+    is_known = parts.scheme in ("memory", "redis", "rediss")
+    if not is_known and (scheme := SCHEME.match(url.get_secret_value())):
+        raise ValueError(f"{LIMITS_URL_RULE}, but begins with {scheme.group()}")
+    leads_to_a_redis = parts.scheme.startswith("redis") and parts.hostname and parts.port != 0
+    if url.is_redis and not (leads_to_a_redis and REDIS_DATABASE.fullmatch(parts.path)):
+        raise ValueError(LIMITS_URL_RULE)
+    if parts.query or parts.fragment or (parts.username and not parts.password):
+        raise ValueError(LIMITS_URL_RULE)
     return url

@@ -19,6 +19,11 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     413: {"model": Problem, "description": f"The body has over {BODY_MAX_BYTES // 1024} KiB"},
     415: {"model": Problem, "description": "The body is not application/json"},
     422: {"model": Invalid, "description": "A field breaks its rule; what was sent is not repeated"},
+    429: {
+        "model": Problem,
+        "description": "The client has made more requests in a minute than it may",
+        "headers": RETRY_HEADER,
+    },
     503: {
         "model": Problem,
         "description": "The database does not answer, or there are too many requests at once",

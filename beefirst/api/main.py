@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 
 from beefirst.api import documentation, health, operation, registrations
 from beefirst.api.body_limit import BodyLimit
+from beefirst.api.client_limits import ClientLimits
 from beefirst.api.errors import ANSWERS_OF_ALL, install_error_handlers
 from beefirst.api.host_check import HostCheck
 from beefirst.api.metrics import Metrics
@@ -27,6 +28,7 @@ from beefirst.machine.stopwatch import StartupTimeline
 from beefirst.mail.courier import create_courier
 from beefirst.mail.outbox import Outbox
 from beefirst.passwords import BcryptPasswords
+from beefirst.registration.common_passwords import common_passwords
 from beefirst.registration.rules import Registration
 from beefirst.settings import Settings
 
@@ -79,10 +81,12 @@ def _build(settings: Settings) -> Services:
     pool, migrations, metrics = create_pool(settings), read_migrations(MIGRATIONS), Metrics()
     store = RegistrationStore(partial(run_step, pool), settings.ttl_seconds, settings.max_attempts)
     passwords = BcryptPasswords(settings.bcrypt_cost)
+    common_passwords()  # read here, in a millisecond, so that no request waits for it
     courier = create_courier(settings)
     registration = Registration(store, passwords, courier)
     return Services(
         settings=settings,
+        client_limits=ClientLimits(settings.client_limit, settings.limits_url, metrics),
         timeline=StartupTimeline(),
         metrics=metrics,
         readiness=Readiness(pool, migrations),
@@ -106,7 +110,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with open_pool(services.pool):
         services.timeline.finish("open pool")
         try:
-            async with services.sweeper.running(), services.schema_watch.running():
+            async with services.client_limits.running(), services.sweeper.running(), services.schema_watch.running():
                 yield
         finally:  # what is in flight before the pool that it needs
             await services.outbox.close(services.grace.seconds_left)

@@ -28,6 +28,15 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
+        self.limited = Counter(
+            "beefirst_requests_limited", "Requests that were refused for their client's limit", registry=self.registry
+        )
+        self.redis_up = Gauge(
+            "beefirst_redis_up",
+            "1 while the Redis of LIMITS_URL answers, 0 while this replica counts by itself; NaN without one",
+            registry=self.registry,
+        )
+        self.redis_up.set(float("nan"))
         self.sweeps = Counter(
             "beefirst_sweeps", "Rounds of this replica's sweeper by result", ("result",), registry=self.registry
         )

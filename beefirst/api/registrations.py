@@ -9,6 +9,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, HTTPException, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
 from beefirst.api.errors import ANSWERS
+from beefirst.api.limited_route import LimitedRoute
 from beefirst.api.schemas import ActivateAnswer, ActivateRequest, Problem, RegisterAnswer, RegisterRequest
 from beefirst.api.services import Services
 from beefirst.mail.outbox import Outbox
@@ -47,7 +48,7 @@ class BasicCredentials(HTTPBasic):
 
 
 basic = BasicCredentials(realm="beefirst", description="The address as user name, and the password of its claim")
-router = APIRouter(prefix="/v1", tags=["registration"], dependencies=[Depends(require_json)])
+router = APIRouter(prefix="/v1", tags=["registration"], dependencies=[Depends(require_json)], route_class=LimitedRoute)
 
 
 @router.post(

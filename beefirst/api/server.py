@@ -40,6 +40,7 @@ def serve_api(settings: Settings, deployment: DeploymentSettings) -> None:
             ws="none",
             timeout_graceful_shutdown=int(GRACE_SECONDS),
             server_header=False,
+            proxy_headers=False,  # whose are believed says TRUSTED_PROXIES; uvicorn believes all of this machine
         )
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(_serve(app, config, listener, deployment.browser_url(deployment.api_port)))

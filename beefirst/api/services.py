@@ -6,6 +6,7 @@ from time import monotonic
 
 from fastapi import Request
 
+from beefirst.api.client_limits import ClientLimits
 from beefirst.api.metrics import Metrics
 from beefirst.api.readiness import Readiness
 from beefirst.api.schema_watch import SchemaWatch
@@ -45,6 +46,7 @@ class Services:
 
     Attributes:
         settings: of the application.
+        client_limits: how many requests each client may make.
         timeline: how the start went.
         metrics: the figures for Prometheus.
         readiness: whether the database can be used.
@@ -60,6 +62,7 @@ class Services:
     """
 
     settings: Settings
+    client_limits: ClientLimits
     timeline: StartupTimeline
     metrics: Metrics
     readiness: Readiness

@@ -36,7 +36,8 @@ class ApiProcess(Owned):
 
     Args:
         database_url: the database that it uses.
-        settings: any of the service's settings, by the name that the environment uses.
+        settings: any of the service's settings, by the name that the environment uses. CLIENT_LIMIT is off where it is
+            not given, for all that experiments and tests send comes from one address; empty, it is the default.
         dotenv: the text of a `.env` in its working directory.
         code: the folder that holds another copy of the package `beefirst`.
 
@@ -53,7 +54,7 @@ class ApiProcess(Owned):
         self.database_url = database_url
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        environment = clean_environment() | {"API_PORT": str(port), "DATABASE_URL": database_url}
+        environment = clean_environment() | {"API_PORT": str(port), "DATABASE_URL": database_url, "CLIENT_LIMIT": "off"}
         environment |= {name.upper(): str(value) for name, value in settings.items()}
         if code:
             environment["PYTHONPATH"] = str(code)

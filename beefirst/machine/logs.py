@@ -1,7 +1,7 @@
 """What the service writes to standard output: one line an event, as text or as JSON.
 
-The events are claimed, activated, expired, locked and refused, each with its request's id and no address. Successful
-probes leave none.
+The events are claimed, activated, expired, locked, refused and limited, each with its request's id and no e-mail
+address. Successful probes leave none.
 """
 
 import logging

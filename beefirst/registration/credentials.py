@@ -9,6 +9,7 @@ import secrets
 from email_validator import EmailNotValidError, validate_email
 
 from beefirst.errors import AddressRefusedError, PasswordRefusedError
+from beefirst.registration.common_passwords import is_common
 
 ADDRESS_MAX_LENGTH = 254
 """RFC 5321, 4.5.3.1.3: a path has at most 256 characters, two of them the angle brackets."""
@@ -57,7 +58,7 @@ def check_password(password: str) -> str:
     """Return a password that may be used.
 
     Raises:
-        PasswordRefusedError: it is too short or too long, or holds NUL; the message repeats none of it.
+        PasswordRefusedError: it is too short, too long, a common one, or holds NUL; the message repeats none of it.
     """
     if len(password) < PASSWORD_MIN_CHARACTERS:
         raise PasswordRefusedError(f"must have at least {PASSWORD_MIN_CHARACTERS} characters")
@@ -65,6 +66,8 @@ def check_password(password: str) -> str:
         raise PasswordRefusedError(f"must have at most {PASSWORD_MAX_BYTES} bytes in UTF-8")
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in password):
         raise PasswordRefusedError("must not hold the character NUL or half of a surrogate pair")
+    if is_common(password):
+        raise PasswordRefusedError("must not be one of the most common passwords")
     return password
 
 

@@ -38,7 +38,7 @@ class TimedService:
 
     def __init__(self, url: str) -> None:
         self._runner, self._resources = asyncio.Runner(), AsyncExitStack()
-        app = create_app(Settings.load(database_url=url, max_attempts=10, ttl_seconds=3600))
+        app = create_app(Settings.load(database_url=url, max_attempts=10, ttl_seconds=3600, client_limit=None))
         self._enter(app.router.lifespan_context(app))
         # At cost 10 a hash takes longer than all else, and never the same time on a busy machine.
         self._passwords = BcryptPasswords(4)
