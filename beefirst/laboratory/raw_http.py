@@ -94,18 +94,19 @@ def converse(url: str, talks: Sequence[tuple[bytes, bool]], at_once: int = 8) ->
     """Send bytes that need be no request, each on a connection of its own, and return the statuses of all answers.
 
     Args:
-        url: of the API.
+        url: of the API; several URLs, separated by spaces, take turns.
         talks: what is sent, and whether the client hangs up then; if not, the server must.
         at_once: how many connections there are at a time.
 
     Returns:
         A list for each talk; one that the server leaves open for ANSWER_SECONDS ends in 0.
     """
-    parts = urlsplit(url)
+    addresses = itertools.cycle(map(urlsplit, url.split()))
 
     async def talk(content: bytes, hangs_up: bool, places: asyncio.Semaphore) -> list[int]:
         async with places:
-            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            address = next(addresses)
+            reader, writer = await asyncio.open_connection(address.hostname, address.port)
             heard, stayed = bytearray(), list[int]()
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):

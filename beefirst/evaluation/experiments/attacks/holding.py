@@ -61,61 +61,102 @@ def _ask_to_prolong(testbed: Testbed, email: str) -> str:
     return f"{testbed.state(email)}, {'the same claim' if same else 'ANOTHER CLAIM'}"
 
 
-MIXED = ["claim", "password", "code", "answer", "state", "expected"]
+ATTEMPTS = (
+    # whose claim it is; the password and the code that are tried on it
+    ("the attacker's", "none", "of this claim's mail"),
+    ("the attacker's", "the victim's", "of this claim's mail"),
+    ("the attacker's", "the attacker's", "guessed"),
+    ("the victim's", "none", "of this claim's mail"),
+    ("the victim's", "the attacker's", "of this claim's mail"),
+    ("the victim's", "the attacker's", "of the mail before"),
+    ("the victim's", "the victim's", "of the mail before"),
+    ("the victim's", "the victim's", "of this claim's mail"),
+)
+"""The victim reads all mail, and the attacker none. The last of them opens the account, and no other."""
 
-OPENS = ("the victim's", "the victim's", "the victim's")
-"""The one combination that opens an account."""
-
-
-def _judge_combinations(combinations: pd.DataFrame) -> Evidence:
-    rows = [(*row, _due(row[:3])) for row in combinations.itertuples(index=False, name=None)]
-    frame = pd.DataFrame([(*row[:3], f"{row[3]}, {row[4]}", row[5]) for row in rows], columns=[*MIXED[:3], "seen", "expected"])
-    holds = len(rows) == len(_combinations("")) * 2 and bool((frame["seen"] == frame["expected"]).all())
-    words = f"of {len(rows)} combinations of claim, password and code one opens an account: all the victim's own"
-    return Evidence(holds, words, frame)
-
-
-def _due(combination: tuple[object, ...]) -> str:
-    return "200, ACTIVE" if combination == OPENS else "401, CLAIMED"
+TRIED = ["claim", "password", "code", "seen"]
 
 
-def _combinations(own: str) -> list[tuple[str, str]]:
-    """Return passwords and codes by whose they are; what opens comes last."""
-    passwords, codes = ("none", "the attacker's", "the victim's"), ("the attacker's", "the victim's")
-    return [(password, code) for password in passwords for code in codes]
+def _judge_attempts(attempts: pd.DataFrame) -> Evidence:
+    seen = {tuple(row[:3]): row[3] for row in attempts.itertuples(index=False, name=None)}
+    rows = [(*it, seen.get(it, "not tried"), "200, ACTIVE" if it == ATTEMPTS[-1] else "401, CLAIMED") for it in ATTEMPTS]
+    words = f"of {len(rows)} combinations one opens an account: the victim's own claim, password and code"
+    return compare(words, rows, [*TRIED, "expected"])
 
 
-@experiment(_judge_combinations)
+@experiment(_judge_attempts)
 def hijacking_in_advance(testbed: Testbed) -> Observed:
     """Account pre-hijacking: the attacker claims the victim's address first, and waits for the victim to confirm it.
 
-    A. Sudhodanan and A. Paverd, USENIX Security 2022. The victim enters the code of the attacker's mail; later the
-    victim registers, and the attacker tries what there is on that claim.
+    A. Sudhodanan and A. Paverd, USENIX Security 2022. The victim enters the code of that mail; later the victim claims
+    the address, and the attacker tries whatever there is on that claim.
     """
     email, passwords = HIJACKED, {"none": "", "the attacker's": ATTACKERS, "the victim's": VICTIMS}
-    rows, codes = list[tuple[object, ...]](), dict[str, str]()
-    for claim in ("the attacker's", "the victim's"):
+    rows, mailed = list[tuple[str, ...]](), list[str]()
+    for owner in ("the attacker's", "the victim's"):
         testbed.let_pass(email, 3600)
-        codes[claim] = testbed.claim(email, passwords[claim])
-        known = {"the attacker's": codes["the attacker's"], "the victim's": codes.get("the victim's", "")}
-        for password, whose in _combinations(claim):
-            code = _other_than(codes[claim], known[whose]) if whose != claim else codes[claim]
-            if (claim, password, whose) == ("the attacker's",) * 3:
-                continue
-            status = testbed.activate(email, passwords[password], code).status_code
-            rows.append((claim, password, whose, status, testbed.state(email)))
-    return {"combinations": pd.DataFrame(rows, columns=MIXED[:5])}
-
-
-def _other_than(own: str, other: str) -> str:
-    """Return the other code; where there is none yet, or chance has made both the same, any that is not the claim's."""
-    return other if other and other != own else wrong(own)
+        mailed.append(testbed.claim(email, passwords[owner]))
+        codes = {
+            "of this claim's mail": mailed[-1],
+            "of the mail before": mailed[0] if mailed[0] != mailed[-1] else wrong(mailed[-1]),
+            "guessed": wrong(mailed[-1]),
+        }
+        for claim, password, code in ATTEMPTS:
+            if claim == owner:
+                status = testbed.activate(email, passwords[password], codes[code]).status_code
+                rows.append((claim, password, code, f"{status}, {testbed.state(email)}"))
+    return {"attempts": pd.DataFrame(rows, columns=TRIED)}
 
 
 REPLAYS = (
-    ("the activation, many times at once through all replicas", "200 once, 401 else; ACTIVE"),
-    ("the whole exchange anew: the registration", "202; unchanged"),
-    ("… and the activation", "401; unchanged"),
-    ("the activation at each replica", "401; unchanged"),
-    ("the code that was used, on the next claim of another address", "401; CLAIMED"),
+    ("the activation as it was recorded, at once through all replicas", "200 once, ACTIVE"),
+    ("… and again", "200 never, unchanged"),
+    ("the recorded registration", "202, unchanged"),
+    ("… and the activation behind it", "401, unchanged"),
+    ("the code that was used, on another address that the same person claims", "401, CLAIMED"),
 )
+
+
+def _judge_replays(replayed: pd.DataFrame, copies: int) -> Evidence:
+    seen = dict(replayed.itertuples(index=False, name=None))
+    rows = [(what, seen.get(what, "not sent"), due) for what, due in REPLAYS]
+    return compare(f"of {copies} copies of an activation one counts, and nothing after it", rows)
+
+
+@experiment(_judge_replays)
+def recording_is_replayed(testbed: Testbed, copies: int = 12) -> Observed:
+    """Record the requests of a registration as they go over the wire, and send them again.
+
+    Args:
+        testbed: with several replicas.
+        copies: how often the activation is sent at once.
+    """
+    email, other, digest = REPLAYED, f"another-{REPLAYED}", digester()
+    code = testbed.claim(email, VICTIMS)
+    registration, activation = raw_http.registering(email, VICTIMS), raw_http.activating(email, VICTIMS, code)
+
+    def send(content: bytes, count: int = 1) -> list[int]:
+        return [answer.status for answer in raw_http.send_at_once(testbed.urls, [content] * count)]
+
+    def unchanged() -> str:
+        return "unchanged" if digest(_whole_row(testbed, email)) == before else "CHANGED"
+
+    first = send(activation, copies)
+    seen = [f"{_times(first)}, {testbed.state(email)}"]
+    before = digest(_whole_row(testbed, email))
+    seen.append(f"{_times(send(activation, copies))}, {unchanged()}")
+    seen += [f"{send(content)[0]}, {unchanged()}" for content in (registration, activation)]
+    others = testbed.claim(other, VICTIMS)
+    used = code if code != others else wrong(others)
+    seen.append(f"{testbed.activate(other, VICTIMS, used).status_code}, {testbed.state(other)}")
+    replayed = [(what, found) for (what, _), found in zip(REPLAYS, seen, strict=True)]
+    return {"replayed": pd.DataFrame(replayed, columns=["what", "seen"]), "copies": copies}
+
+
+def _times(statuses: Sequence[int]) -> str:
+    count = statuses.count(200)
+    return f"200 {'never' if not count else 'once' if count == 1 else f'{count} TIMES'}"
+
+
+def _whole_row(testbed: Testbed, email: str) -> list[tuple[object, ...]]:
+    return testbed.execute("SELECT * FROM registrations WHERE email = %(email)s", email=email)
