@@ -78,7 +78,9 @@ def probe(testbed: Testbed, rounds: int, lanes: int = 2, prepared: Callable[[], 
             for number in numbers:
                 for request, kind in random.sample(sent, len(sent)):
                     email = f"{names[request, kind]}-{number}@{DOMAIN}"
-                    lines.append((request, kind, number, *_record(await connection.send(_content(request, kind, email)))))
+                    lines.append(
+                        (request, kind, number, *_record(await connection.send(_content(request, kind, email))))
+                    )
         return lines
 
     async def ask_all() -> list[list[tuple[object, ...]]]:

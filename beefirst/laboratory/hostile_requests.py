@@ -60,7 +60,9 @@ def _basic(credentials: bytes) -> str:
 
 
 def _chunked(*parts: bytes, fields: Sequence[str] = ("Transfer-Encoding: chunked",), close: bool = True) -> bytes:
-    return request("POST /v1/register HTTP/1.1", "Content-Type: application/json", *fields, close=close) + b"".join(parts)
+    return request("POST /v1/register HTTP/1.1", "Content-Type: application/json", *fields, close=close) + b"".join(
+        parts
+    )
 
 
 def _chunk(data: bytes) -> bytes:
@@ -160,7 +162,12 @@ def _framings() -> list[tuple[str, bytes, str, bool]]:
         ("a chunk longer than it says", _chunked(b"2\r\nhello\r\n", END), "400", False),
         ("a chunk shorter than it says", _chunked(b"ff\r\nhello"), "", True),
         ("chunks of over 16 KiB together", _chunked(*[_chunk(b" " * 4096)] * 5, END), "413", False),
-        ("a request behind the body", request(lines, field, "Content-Length: 2", close=False) + b"{}" + SENTINEL, "422 200", False),
+        (
+            "a request behind the body",
+            request(lines, field, "Content-Length: 2", close=False) + b"{}" + SENTINEL,
+            "422 200",
+            False,
+        ),
         ("a request within the body", post(SENTINEL), "422", False),
         ("a body shorter than it says", lengths(str(len(SOUND) + 9)), "", True),
         ("two lengths", lengths("5", "6"), "400", False),
@@ -169,7 +176,12 @@ def _framings() -> list[tuple[str, bytes, str, bool]]:
         ("a length of 40 digits", lengths("9" * 40), "400", False),
         ("smuggling, CL.TE", _chunked(END, SENTINEL, fields=both, close=False), "400", False),
         ("smuggling, TE.CL", _chunked(END, SENTINEL, fields=both[::-1], close=False), "400", False),
-        ("smuggling, TE.TE", _chunked(END, SENTINEL, fields=(*both[1:], "Transfer-Encoding: x"), close=False), "400", False),
+        (
+            "smuggling, TE.TE",
+            _chunked(END, SENTINEL, fields=(*both[1:], "Transfer-Encoding: x"), close=False),
+            "400",
+            False,
+        ),
     ]
 
 

@@ -94,7 +94,11 @@ def _judge_spraying(sent: pd.DataFrame, changed: int, limit: int) -> Evidence:
     waits = [int(seconds) if str(seconds).isdecimal() else 0 for seconds in beyond["retry after"]]
     told = "a minute or less" if waits and 0 < min(waits) and max(waits) <= 60 else f"NO: {sorted(set(waits))}"
     rows = [
-        ("tries at addresses, accounts with this very password among them", f"{len(within)}: {_kinds(within)}", f"{limit}: 401"),
+        (
+            "tries at addresses, accounts with this very password among them",
+            f"{len(within)}: {_kinds(within)}",
+            f"{limit}: 401",
+        ),
         ("different answers to them", _different(within), 1),
         ("more tries, and registrations", f"{len(beyond) - len(forged)}: {_kinds(beyond)}", f"{limit}: 429"),
         ("… under a forged X-Forwarded-For", f"{len(forged)}: {_kinds(forged)}", f"{len(FORGED)}: 429"),
@@ -125,7 +129,10 @@ def password_is_sprayed(testbed: Testbed, limit: int = LIMIT) -> Observed:
         testbed.activate(email, SPRAYED, testbed.claim(email, SPRAYED))
     digest, accounts = digester(), "SELECT * FROM registrations WHERE email LIKE 'sprayed-%%' ORDER BY id"
     before = digest(testbed.execute(accounts))
-    targets = [*SPRAYED_ACCOUNTS, *(f"nobody-{number}@attacks.example" for number in range(limit - len(SPRAYED_ACCOUNTS)))]
+    targets = [
+        *SPRAYED_ACCOUNTS,
+        *(f"nobody-{number}@attacks.example" for number in range(limit - len(SPRAYED_ACCOUNTS))),
+    ]
     tries = [("activate", email, raw_http.activating(email, SPRAYED, "0000")) for email in targets]
     claims = [("register", email, raw_http.registering(email, SPRAYED)) for email in targets]
     more = [*tries[: limit // 2], *claims[: limit // 2]]
@@ -155,7 +162,10 @@ MOST_COMMON = 3_000
 def _judge_common(tried: pd.DataFrame, known: int) -> Evidence:
     rows = [
         ("passwords on the list", "3,000 or more" if known >= MOST_COMMON else str(known), "3,000 or more"),
-        *((f"registering with a common one, {what}", status, due) for what, status, due in tried.itertuples(index=False)),
+        *(
+            (f"registering with a common one, {what}", status, due)
+            for what, status, due in tried.itertuples(index=False)
+        ),
     ]
     return compare(f"{known:,} common passwords are refused, so that spraying finds none of them", rows)
 

@@ -74,7 +74,9 @@ def _race(testbed: Testbed, count: int) -> tuple[object, ...]:
     for replica in range(len(testbed.apis)):
         testbed.register(GUESSED, ATTACKERS, replica)
     status = testbed.activate(GUESSED, ATTACKERS, code).status_code
-    anew = "no code mailed" if testbed.state(GUESSED) == "LOCKED" and testbed.codes_mailed(GUESSED) == codes else "TAKEN"
+    anew = (
+        "no code mailed" if testbed.state(GUESSED) == "LOCKED" and testbed.codes_mailed(GUESSED) == codes else "TAKEN"
+    )
     ((minutes,),) = testbed.execute(COOL_DOWN, email=GUESSED) or [(0.0,)]
     return len(guesses), row["attempts"], row["state"], anew, status, minutes or 0.0
 

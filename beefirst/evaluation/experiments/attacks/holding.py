@@ -41,7 +41,10 @@ def squatter_is_evicted(testbed: Testbed) -> Observed:
     testbed.let_pass(email, testbed.ttl_seconds + 1)
     codes = testbed.codes_mailed(email)
     code = testbed.claim(email, VICTIMS)
-    seen += [f"{testbed.state(email)}, {testbed.codes_mailed(email) - codes} codes more", _ask_to_prolong(testbed, email)]
+    seen += [
+        f"{testbed.state(email)}, {testbed.codes_mailed(email) - codes} codes more",
+        _ask_to_prolong(testbed, email),
+    ]
     for password in (ATTACKERS, VICTIMS):
         seen.append(f"{testbed.activate(email, password, code).status_code}, {testbed.state(email)}")
     steps = [(step, found) for (step, _), found in zip(SQUATTING, seen, strict=True)]
@@ -79,7 +82,9 @@ TRIED = ["claim", "password", "code", "seen"]
 
 def _judge_attempts(attempts: pd.DataFrame) -> Evidence:
     seen = {tuple(row[:3]): row[3] for row in attempts.itertuples(index=False, name=None)}
-    rows = [(*it, seen.get(it, "not tried"), "200, ACTIVE" if it == ATTEMPTS[-1] else "401, CLAIMED") for it in ATTEMPTS]
+    rows = [
+        (*it, seen.get(it, "not tried"), "200, ACTIVE" if it == ATTEMPTS[-1] else "401, CLAIMED") for it in ATTEMPTS
+    ]
     words = f"of {len(rows)} combinations one opens an account: the victim's own claim, password and code"
     return compare(words, rows, [*TRIED, "expected"])
 

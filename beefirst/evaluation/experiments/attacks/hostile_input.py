@@ -16,15 +16,15 @@ TALKS = ["area", "request", "answer", "due"]
 
 
 def _judge_answers(talks: pd.DataFrame, errors: Sequence[str], afterwards: Sequence[str]) -> Evidence:
-    rows = list(talks.itertuples(index=False, name=None))
-    requests = hostile_requests()
-    known = [(it.area, it.what) for it in requests] == [row[:2] for row in rows]
+    known = [(it.area, it.what) for it in hostile_requests()] == [*zip(talks["area"], talks["request"], strict=True)]
+    alike = talks.groupby(["area", "answer", "due"], sort=False)["request"].agg(["size", "; ".join]).reset_index()
+    rows = [(area, said, count, seen, due) for area, seen, due, count, said in alike.itertuples(index=False)]
     rows += [
-        ("afterwards", "answers of status 5xx that the service has counted", ", ".join(errors) or "none", "none"),
-        ("afterwards", "each replica: ready, registering, activating", ", ".join(afterwards), "200, 202, 200"),
+        ("afterwards", "answers of status 5xx that the service has counted", 1, ", ".join(errors) or "none", "none"),
+        ("afterwards", "each replica: ready, registering, activating", 1, ", ".join(afterwards), "200, 202, 200"),
     ]
     words = f"{len(talks)} hostile requests, each answered as it should be; none by a 5xx, and the service goes on"
-    evidence = compare(words, rows, ["area", "request", "answer", "expected"])
+    evidence = compare(words, rows, ["area", "requests", "count", "answer", "expected"])
     return replace(evidence, holds=evidence.holds and known)
 
 
@@ -42,7 +42,10 @@ def hostile_input_is_refused(testbed: Testbed) -> Observed:
 
 
 def _say(statuses: Sequence[int]) -> str:
-    return ", then ".join(str(status) if status else "NOTHING, and the connection stays" for status in statuses) or NO_ANSWER
+    return (
+        ", then ".join(str(status) if status else "NOTHING, and the connection stays" for status in statuses)
+        or NO_ANSWER
+    )
 
 
 def _due(request: Hostile) -> str:

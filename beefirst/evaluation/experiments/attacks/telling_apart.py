@@ -119,7 +119,10 @@ def _judge_times(times: pd.DataFrame, rounds: int, must_see_seconds: float) -> E
     ]
     complete = {it.samples for it in compared.values()} == {rounds}
     summary, picture = _say(compared), answer_times(times, compared)
-    if not any(it.is_seen for it in compared.values()) and max(it.smallest_seen for it in compared.values()) > must_see_seconds:
+    if (
+        not any(it.is_seen for it in compared.values())
+        and max(it.smallest_seen for it in compared.values()) > must_see_seconds
+    ):
         return not_shown_here(MORE_SAMPLES, f"this machine is too busy to tell: {summary}")
     holds = complete and not any(it.is_seen for it in compared.values())
     return Evidence(holds, summary, pd.DataFrame(rows, columns=COLUMNS), picture)
