@@ -28,7 +28,8 @@ ADD_ROWS = """
 """
 ADD_COOL_DOWNS = """
     INSERT INTO address_budgets (email, wrong_guesses, cool_downs, guessed_at, cooling_until)
-    SELECT %(name)s || '-' || number || '@' || %(domain)s, 3, 1, clock_timestamp(), clock_timestamp() + INTERVAL '1 hour'
+    SELECT %(name)s || '-' || number || '@' || %(domain)s, 3, 1, clock_timestamp(),
+           clock_timestamp() + INTERVAL '1 hour'
       FROM generate_series(1, %(count)s) AS number
 """
 

@@ -20,7 +20,7 @@ LARGEST_T = 4.5
 of 40 that do not differ it is passed once in 43,000 (two-sided, 78 degrees of freedom)."""
 
 POWER_T = 0.84
-"""What is to be added for a difference to be seen in 80 of 100 samples: the 80 % quantile of the normal distribution."""
+"""What is to be added so that 80 of 100 samples show a difference: the 80 % quantile of the normal distribution."""
 
 LARGEST_P = 0.0005
 """How often the largest of all t may be as large by chance, for a difference to be one."""
@@ -113,8 +113,8 @@ def _welch(samples: Times) -> tuple[Times, Times]:
 
 def _pairs(names: Sequence[str], differences: Times, ts: Times) -> pd.DataFrame:
     one, other = np.triu_indices(len(names), 1)
-    rows = [(names[i], names[j], *values) for i, j, *values in zip(one, other, differences, ts, strict=True)]
-    frame = pd.DataFrame(rows, columns=["one", "other", "difference", "t"])
+    columns = {"one": np.array(names)[one], "other": np.array(names)[other], "difference": differences, "t": ts}
+    frame = pd.DataFrame(columns)
     return frame.sort_values("t", key=abs, ascending=False, ignore_index=True)
 
 

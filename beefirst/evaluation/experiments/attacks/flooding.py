@@ -5,6 +5,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 
@@ -56,7 +57,7 @@ def mail_is_bombed(testbed: Testbed, rounds: int = 14, at_once: int = 4, address
     for number in range(1, rounds + 1):
         due = min(seen[-1][2] + 2, MAILS_A_DAY)
         raw_http.send_at_once(testbed.urls, [raw_http.registering(BOMBED, ATTACKERS)] * at_once)
-        wait_for(lambda due=due: _mails_to(testbed, BOMBED) >= due, 10, 0.01)
+        wait_for(partial(_has_come, testbed, due), 10, 0.01)
         seen.append((hours, number * at_once, _mails_to(testbed, BOMBED)))
         testbed.let_pass(BOMBED, testbed.ttl_seconds + 1)
         hours += (testbed.ttl_seconds + 1) / 3600
@@ -71,6 +72,10 @@ def mail_is_bombed(testbed: Testbed, rounds: int = 14, at_once: int = 4, address
         "addresses": addresses,
         "mails_of_many": _mails_to(testbed, *others),
     }
+
+
+def _has_come(testbed: Testbed, due: int) -> bool:
+    return _mails_to(testbed, BOMBED) >= due
 
 
 def _mails_to(testbed: Testbed, *emails: str) -> int:
@@ -92,13 +97,9 @@ def _judge_spraying(sent: pd.DataFrame, changed: int, limit: int) -> Evidence:
     within, beyond = sent[sent["when"] == WITHIN], sent[sent["when"] != WITHIN]
     forged = sent[sent["when"] == AS_ANOTHER]
     waits = [int(seconds) if str(seconds).isdecimal() else 0 for seconds in beyond["retry after"]]
-    told = "a minute or less" if waits and 0 < min(waits) and max(waits) <= 60 else f"NO: {sorted(set(waits))}"
+    told = "a minute or less" if waits and min(waits) > 0 and max(waits) <= 60 else f"NO: {sorted(set(waits))}"
     rows = [
-        (
-            "tries at addresses, accounts with this very password among them",
-            f"{len(within)}: {_kinds(within)}",
-            f"{limit}: 401",
-        ),
+        ("tries, also at accounts with this password", f"{len(within)}: {_kinds(within)}", f"{limit}: 401"),
         ("different answers to them", _different(within), 1),
         ("more tries, and registrations", f"{len(beyond) - len(forged)}: {_kinds(beyond)}", f"{limit}: 429"),
         ("… under a forged X-Forwarded-For", f"{len(forged)}: {_kinds(forged)}", f"{len(FORGED)}: 429"),
@@ -129,10 +130,8 @@ def password_is_sprayed(testbed: Testbed, limit: int = LIMIT) -> Observed:
         testbed.activate(email, SPRAYED, testbed.claim(email, SPRAYED))
     digest, accounts = digester(), "SELECT * FROM registrations WHERE email LIKE 'sprayed-%%' ORDER BY id"
     before = digest(testbed.execute(accounts))
-    targets = [
-        *SPRAYED_ACCOUNTS,
-        *(f"nobody-{number}@attacks.example" for number in range(limit - len(SPRAYED_ACCOUNTS))),
-    ]
+    strangers = (f"nobody-{number}@attacks.example" for number in range(limit - len(SPRAYED_ACCOUNTS)))
+    targets = [*SPRAYED_ACCOUNTS, *strangers]
     tries = [("activate", email, raw_http.activating(email, SPRAYED, "0000")) for email in targets]
     claims = [("register", email, raw_http.registering(email, SPRAYED)) for email in targets]
     more = [*tries[: limit // 2], *claims[: limit // 2]]
@@ -163,7 +162,7 @@ def _judge_common(tried: pd.DataFrame, known: int) -> Evidence:
     rows = [
         ("passwords on the list", "3,000 or more" if known >= MOST_COMMON else str(known), "3,000 or more"),
         *(
-            (f"registering with a common one, {what}", status, due)
+            (f"registering with one of them, {what}", status, due)
             for what, status, due in tried.itertuples(index=False)
         ),
     ]

@@ -1,6 +1,7 @@
 """Guessing a code through replicas, and locking somebody out by it."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pandas as pd
 
@@ -42,7 +43,7 @@ def _each(values: Sequence[object]) -> str:
 
 
 def _double(waits: Sequence[float]) -> bool:
-    return all(abs(later / sooner - 2) < 0.1 for sooner, later in zip(waits, waits[1:], strict=False))
+    return all(abs(later / sooner - 2) < 0.1 for sooner, later in pairwise(waits))
 
 
 @experiment(_judge_races)
@@ -74,11 +75,9 @@ def _race(testbed: Testbed, count: int) -> tuple[object, ...]:
     for replica in range(len(testbed.apis)):
         testbed.register(GUESSED, ATTACKERS, replica)
     status = testbed.activate(GUESSED, ATTACKERS, code).status_code
-    anew = (
-        "no code mailed" if testbed.state(GUESSED) == "LOCKED" and testbed.codes_mailed(GUESSED) == codes else "TAKEN"
-    )
+    refused = testbed.state(GUESSED) == "LOCKED" and testbed.codes_mailed(GUESSED) == codes
     ((minutes,),) = testbed.execute(COOL_DOWN, email=GUESSED) or [(0.0,)]
-    return len(guesses), row["attempts"], row["state"], anew, status, minutes or 0.0
+    return len(guesses), row["attempts"], row["state"], "no code mailed" if refused else "TAKEN", status, minutes or 0.0
 
 
 LOCK_OUT = (

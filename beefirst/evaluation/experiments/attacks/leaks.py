@@ -10,8 +10,8 @@ from psycopg.conninfo import conninfo_to_dict
 from beefirst.evaluation.evidence import Evidence, compare
 from beefirst.evaluation.experiments.attacks.people import PASSWORDS, VICTIMS
 from beefirst.evaluation.procedure import Observed, experiment
-from beefirst.laboratory.mailbox import CODE
 from beefirst.laboratory.mail_server import text_of
+from beefirst.laboratory.mailbox import CODE
 from beefirst.laboratory.secret_search import find_secrets
 from beefirst.laboratory.testbed import Testbed
 
@@ -25,11 +25,10 @@ LEAST = {"passwords": 5, "codes": 5, "hashes": 2, "addresses": 5, "the database'
 NUMBERS = re.compile(
     r'^\S+ \S+|127\.0\.0\.1:\d+|\b(request|registration)="[^"]*"|"[A-Z]+ [^"]*"|0x[0-9a-f]+', re.MULTILINE
 )
-"""What of a log may be four digits by chance: times, ports, ids, and the request lines, in which nobody sends a code."""
+"""What of a log may be four digits by chance: times, ports, ids, and request lines, in which nobody sends a code."""
 
 HASHES = "SELECT password_hash FROM registrations WHERE password_hash IS NOT NULL"
 ADDRESSES = "SELECT email FROM registrations UNION SELECT email FROM address_budgets"
-SERIES = re.compile(r"^(\w+)(\{[^}]*\})?", re.MULTILINE)
 
 
 def _judge_leaks(found: pd.DataFrame, planted: pd.DataFrame, places: Sequence[str], lines: int) -> Evidence:
@@ -42,7 +41,9 @@ def _judge_leaks(found: pd.DataFrame, planted: pd.DataFrame, places: Sequence[st
         ("a text into which one of each was put", _number(counts), _kinds_found(planted), ", ".join(sorted(KINDS)))
     )
     enough = all(counts.get(kind, 0) >= least for kind, least in LEAST.items())
-    words = f"{_number(counts)} secrets, each in several spellings, in {lines} lines of log and {len(PATHS)} pages: none found"
+    words = (
+        f"{_number(counts)} secrets, in several spellings, in {lines} lines of log and {len(places)} places: none found"
+    )
     evidence = compare(words, rows, ["where", "searched for", "found", "expected"])
     return replace(evidence, holds=evidence.holds and enough and lines > 0)
 

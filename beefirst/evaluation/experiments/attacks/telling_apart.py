@@ -67,12 +67,10 @@ def _judge_answers(answers: pd.DataFrame, rounds: int) -> Evidence:
         for kind in kinds:
             own = asked[asked["kind"] == kind]
             rows.append((request, kind, int(own["answers"].sum()), _differences(own, asked), _usual(request)))
-    evidence = compare(
-        f"{len(rows)} kinds of request, {rounds} of each: one status, head and body for all to register, and one for all "
-        "to activate",
-        rows,
-        ["request", "address", "answers", "seen", "expected"],
+    words = (
+        f"{len(rows)} kinds of request, {rounds} of each: one answer for all to register, and one for all to activate"
     )
+    evidence = compare(words, rows, ["request", "address", "answers", "seen", "expected"])
     return replace(evidence, holds=evidence.holds and {row[2] for row in rows} == {rounds})
 
 
@@ -118,13 +116,10 @@ def _judge_times(times: pd.DataFrame, rounds: int, must_see_seconds: float) -> E
         for (request, it), found in zip(compared.items(), planted, strict=True)
     ]
     complete = {it.samples for it in compared.values()} == {rounds}
-    summary, picture = _say(compared), answer_times(times, compared)
-    if (
-        not any(it.is_seen for it in compared.values())
-        and max(it.smallest_seen for it in compared.values()) > must_see_seconds
-    ):
+    summary, leaks = _say(compared), any(it.is_seen for it in compared.values())
+    if not leaks and max(it.smallest_seen for it in compared.values()) > must_see_seconds:
         return not_shown_here(MORE_SAMPLES, f"this machine is too busy to tell: {summary}")
-    holds = complete and not any(it.is_seen for it in compared.values())
+    holds, picture = complete and not leaks, answer_times(times, compared)
     return Evidence(holds, summary, pd.DataFrame(rows, columns=COLUMNS), picture)
 
 
@@ -138,7 +133,8 @@ def _say(compared: dict[str, Difference]) -> str:
     coarsest = max(it.smallest_seen for it in compared.values())
     one, other = worst.pairs["one"][0], worst.pairs["other"][0]
     if worst.is_seen:
-        return f"A LEAK: {one} and {other} differ by {abs(worst.pairs['difference'][0]) * 1000:.1f} ms, |t| = {worst.largest_t:.1f}"
+        milliseconds = abs(worst.pairs["difference"][0]) * 1000
+        return f"A LEAK: {one} and {other} differ by {milliseconds:.1f} ms, |t| = {worst.largest_t:.1f}"
     return (
         f"largest |t| = {worst.largest_t:.1f} of {LARGEST_T}, p = {worst.p:.2f}; "
         f"a difference of {coarsest * 1000:.1f} ms would have been seen in 80 of 100 such samples"
@@ -161,7 +157,7 @@ def times_are_alike(asked: pd.DataFrame, rounds: int) -> Observed:
 
 @experiment(_judge_times, ask_with_cheap_hashes)
 def times_beside_the_hash_are_alike(asked: pd.DataFrame, rounds: int) -> Observed:
-    """Do as `times_are_alike` with what `ask_with_cheap_hashes` returns: a hash hides what is smaller than its noise."""
+    """Do so with what `ask_with_cheap_hashes` returns: a real hash hides what is smaller than its own noise."""
     return _observed(asked, rounds, EVEN_SECONDS)
 
 
