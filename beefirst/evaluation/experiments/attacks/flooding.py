@@ -2,7 +2,6 @@
 
 import random
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,17 +10,14 @@ import pandas as pd
 
 from beefirst.evaluation.display import charts
 from beefirst.evaluation.evidence import Evidence, compare
-from beefirst.evaluation.experiments.attacks.people import ATTACKERS, SPRAYED
+from beefirst.evaluation.experiments.attacks.people import ATTACKERS, SPRAYED, fresh
 from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.laboratory import raw_http
-from beefirst.laboratory.api_process import start_api
 from beefirst.laboratory.recording import digester
 from beefirst.laboratory.testbed import Testbed
 from beefirst.machine.waiting import wait_for
 from beefirst.registration.common_passwords import common_passwords
 from beefirst.registration.credentials import PASSWORD_MIN_CHARACTERS
-
-BOMBED = "bombed@attacks.example"
 
 MAILS_A_DAY = 20
 """What an address gets at most within 24 hours, as the README promises."""
@@ -53,20 +49,20 @@ def mail_is_bombed(testbed: Testbed, rounds: int = 14, at_once: int = 4, address
         at_once: how many registrations are sent in each round.
         addresses: how many others are registered, each twice at once.
     """
-    seen, hours = [(0.0, 0, 0)], 0.0
+    email, seen, hours = fresh("bombed"), [(0.0, 0, 0)], 0.0
     for number in range(1, rounds + 1):
         due = min(seen[-1][2] + 2, MAILS_A_DAY)
-        raw_http.send_at_once(testbed.urls, [raw_http.registering(BOMBED, ATTACKERS)] * at_once)
-        wait_for(partial(_has_come, testbed, due), 10, 0.01)
-        seen.append((hours, number * at_once, _mails_to(testbed, BOMBED)))
-        testbed.let_pass(BOMBED, testbed.ttl_seconds + 1)
+        raw_http.send_at_once(testbed.urls, [raw_http.registering(email, ATTACKERS)] * at_once)
+        wait_for(partial(_has_come, testbed, email, due), 10, 0.01)
+        seen.append((hours, number * at_once, _mails_to(testbed, email)))
+        testbed.let_pass(email, testbed.ttl_seconds + 1)
         hours += (testbed.ttl_seconds + 1) / 3600
-    others = [f"bombed-{number}@attacks.example" for number in range(addresses)]
-    raw_http.send_at_once(testbed.urls, [raw_http.registering(email, ATTACKERS) for email in others for _ in range(2)])
+    others = [fresh("bombed") for _ in range(addresses)]
+    raw_http.send_at_once(testbed.urls, [raw_http.registering(other, ATTACKERS) for other in others for _ in range(2)])
     wait_for(lambda: _mails_to(testbed, *others) >= 2 * addresses, 10, 0.01)
     for replica in range(len(testbed.apis)):  # whatever else there might be has time to come
-        testbed.claim(f"last-{secrets.token_hex(4)}@attacks.example", ATTACKERS, replica)
-    seen.append((hours, seen[-1][1], _mails_to(testbed, BOMBED)))
+        testbed.claim(fresh("last"), ATTACKERS, replica)
+    seen.append((hours, seen[-1][1], _mails_to(testbed, email)))
     return {
         "rounds": pd.DataFrame(seen, columns=MAILED),
         "addresses": addresses,
@@ -74,16 +70,16 @@ def mail_is_bombed(testbed: Testbed, rounds: int = 14, at_once: int = 4, address
     }
 
 
-def _has_come(testbed: Testbed, due: int) -> bool:
-    return _mails_to(testbed, BOMBED) >= due
+def _has_come(testbed: Testbed, email: str, due: int) -> bool:
+    return _mails_to(testbed, email) >= due
 
 
 def _mails_to(testbed: Testbed, *emails: str) -> int:
     return sum(len(testbed.mailbox.wait_for(email, 0)) for email in emails)
 
 
-SPRAYED_ACCOUNTS = tuple(f"sprayed-{number}@attacks.example" for number in range(3))
-"""Accounts whose password is the one that is sprayed."""
+ACCOUNTS = 3
+"""How many accounts have the very password that is sprayed."""
 
 LIMIT = 12
 FORGED = ("198.51.100.7", "198.51.100.8, 198.51.100.9", "127.0.0.1", "::1")
@@ -126,22 +122,22 @@ def password_is_sprayed(testbed: Testbed, limit: int = LIMIT) -> Observed:
         testbed: whose database and mail server the replica uses.
         limit: how many requests a minute a client may make of it; an even number.
     """
-    for email in SPRAYED_ACCOUNTS:
+    accounts = [fresh("sprayed") for _ in range(ACCOUNTS)]
+    for email in accounts:
         testbed.activate(email, SPRAYED, testbed.claim(email, SPRAYED))
-    digest, accounts = digester(), "SELECT * FROM registrations WHERE email LIKE 'sprayed-%%' ORDER BY id"
-    before = digest(testbed.execute(accounts))
-    strangers = (f"nobody-{number}@attacks.example" for number in range(limit - len(SPRAYED_ACCOUNTS)))
-    targets = [*SPRAYED_ACCOUNTS, *strangers]
+    digest, rows_of = digester(), "SELECT * FROM registrations WHERE email = ANY (%(emails)s) ORDER BY id"
+    before = digest(testbed.execute(rows_of, emails=accounts))
+    targets = [*accounts, *(fresh("nobody") for _ in range(limit - ACCOUNTS))]
     tries = [("activate", email, raw_http.activating(email, SPRAYED, "0000")) for email in targets]
     claims = [("register", email, raw_http.registering(email, SPRAYED)) for email in targets]
     more = [*tries[: limit // 2], *claims[: limit // 2]]
     forged = [(*tries[0][:2], _forwarded(tries[0][2], value)) for value in FORGED]
     rows = list[tuple[object, ...]]()
-    with start_api(testbed.database.url, mail_url=testbed.mailbox.url, client_limit=limit) as api:
+    with testbed.another_replica(client_limit=limit) as api:
         for when, sent in ((WITHIN, tries), (BEYOND, more), (AS_ANOTHER, forged)):
             answers = raw_http.send_at_once(api.url, [content for *_, content in sent])
             rows += [(when, *it[:2], *_record(answer)) for it, answer in zip(sent, answers, strict=True)]
-    changed = int(digest(testbed.execute(accounts)) != before)
+    changed = int(digest(testbed.execute(rows_of, emails=accounts)) != before)
     return {"sent": pd.DataFrame(rows, columns=SENT), "changed": changed, "limit": limit}
 
 
@@ -187,6 +183,6 @@ def common_password_is_refused(testbed: Testbed, count: int = 20, seed: int = 8)
 
 
 def _statuses(testbed: Testbed, passwords: Sequence[str]) -> str:
-    email = f"common-{secrets.token_hex(4)}@attacks.example"
+    email = fresh("common")
     answers = raw_http.send_at_once(testbed.urls, [raw_http.registering(email, word) for word in passwords])
     return ", ".join(sorted({str(answer.status) for answer in answers}))

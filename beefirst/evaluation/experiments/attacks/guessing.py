@@ -6,13 +6,14 @@ from itertools import pairwise
 import pandas as pd
 
 from beefirst.evaluation.evidence import Evidence, compare
-from beefirst.evaluation.experiments.attacks.people import ATTACKERS, VICTIMS
+from beefirst.evaluation.experiments.attacks.people import ATTACKERS, VICTIMS, fresh
 from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.laboratory import raw_http
 from beefirst.laboratory.recording import digester
 from beefirst.laboratory.testbed import Testbed
 
-GUESSED, LOCKED_OUT = "guessed@attacks.example", "locked-out@attacks.example"
+LONGEST_MINUTES = 60
+"""A cool-down gets no longer."""
 
 RACES = ["race", "guesses", "judged", "then", "anew at once", "code", "minutes of cool-down"]
 
@@ -43,7 +44,9 @@ def _each(values: Sequence[object]) -> str:
 
 
 def _double(waits: Sequence[float]) -> bool:
-    return all(abs(later / sooner - 2) < 0.1 for sooner, later in pairwise(waits))
+    return min(waits) > 0 and all(
+        abs(later / min(2 * sooner, LONGEST_MINUTES) - 1) < 0.05 for sooner, later in pairwise(waits)
+    )
 
 
 @experiment(_judge_races)
@@ -55,8 +58,9 @@ def guesses_are_raced(testbed: Testbed, count: int = 24, races: int = 2) -> Obse
         count: how many guesses are sent at once, all with the right password.
         races: how many claims are guessed at.
     """
-    rows = [(number, *_race(testbed, count)) for number in range(1, races + 1)]
-    ((spent,),) = testbed.execute(BUDGET, email=GUESSED)
+    email = fresh("guessed")
+    rows = [(number, *_race(testbed, email, count)) for number in range(1, races + 1)]
+    ((spent,),) = testbed.execute(BUDGET, email=email)
     return {
         "races": pd.DataFrame(rows, columns=RACES),
         "spent": spent,
@@ -66,17 +70,21 @@ def guesses_are_raced(testbed: Testbed, count: int = 24, races: int = 2) -> Obse
     }
 
 
-def _race(testbed: Testbed, count: int) -> tuple[object, ...]:
-    testbed.let_pass(GUESSED, 3600)
-    code = testbed.claim(GUESSED, ATTACKERS)
-    guesses = [guess for number in range(count + 1) if (guess := f"{number:04}") != code][:count]
-    raw_http.send_at_once(testbed.urls, [raw_http.activating(GUESSED, ATTACKERS, guess) for guess in guesses])
-    row, codes = testbed.row(GUESSED), testbed.codes_mailed(GUESSED)
+def _wrong_codes(code: str, count: int) -> list[str]:
+    return [guess for number in range(count + 1) if (guess := f"{number:04}") != code][:count]
+
+
+def _race(testbed: Testbed, email: str, count: int) -> tuple[object, ...]:
+    testbed.let_pass(email, 3600)
+    code = testbed.claim(email, ATTACKERS)
+    guesses = _wrong_codes(code, count)
+    raw_http.send_at_once(testbed.urls, [raw_http.activating(email, ATTACKERS, guess) for guess in guesses])
+    row, codes = testbed.row(email), testbed.codes_mailed(email)
     for replica in range(len(testbed.apis)):
-        testbed.register(GUESSED, ATTACKERS, replica)
-    status = testbed.activate(GUESSED, ATTACKERS, code).status_code
-    refused = testbed.state(GUESSED) == "LOCKED" and testbed.codes_mailed(GUESSED) == codes
-    ((minutes,),) = testbed.execute(COOL_DOWN, email=GUESSED) or [(0.0,)]
+        testbed.register(email, ATTACKERS, replica)
+    status = testbed.activate(email, ATTACKERS, code).status_code
+    refused = testbed.state(email) == "LOCKED" and testbed.codes_mailed(email) == codes
+    ((minutes,),) = testbed.execute(COOL_DOWN, email=email) or [(0.0,)]
     return len(guesses), row["attempts"], row["state"], "no code mailed" if refused else "TAKEN", status, minutes or 0.0
 
 
@@ -107,28 +115,28 @@ def nobody_is_locked_out(testbed: Testbed, count: int = 8) -> Observed:
         testbed: whose replicas are asked in turns.
         count: how many requests of each kind, all at once.
     """
-    digest = digester()
-    code = testbed.claim(LOCKED_OUT, VICTIMS)
-    numbers = [f"{number:04}" for number in range(count)]
-    guessing = [raw_http.activating(LOCKED_OUT, ATTACKERS, guess) for guess in numbers]
-    stolen = [raw_http.activating(LOCKED_OUT, VICTIMS, guess) for guess in numbers]
-    claiming = [raw_http.registering(LOCKED_OUT, ATTACKERS)] * count
+    email, digest = fresh("locked-out"), digester()
+    code = testbed.claim(email, VICTIMS)
+    numbers = _wrong_codes(code, count)
+    guessing = [raw_http.activating(email, ATTACKERS, guess) for guess in numbers]
+    stolen = [raw_http.activating(email, VICTIMS, guess) for guess in numbers]
+    claiming = [raw_http.registering(email, ATTACKERS)] * count
 
     def after(requests: Sequence[bytes]) -> str:
-        before = digest(_whole_row(testbed))
+        before = digest(_whole_row(testbed, email))
         raw_http.send_at_once(testbed.urls, requests)
-        row, same = testbed.row(LOCKED_OUT), digest(_whole_row(testbed)) == before
+        row, same = testbed.row(email), digest(_whole_row(testbed, email)) == before
         return f"{row['attempts']} counted, {row['state']}, {'unchanged' if same else 'CHANGED'}"
 
     while_claimed = after(guessing)
-    code = testbed.code_in_time(LOCKED_OUT, code, VICTIMS)
-    seen = [while_claimed, str(testbed.activate(LOCKED_OUT, VICTIMS, code).status_code)]
+    code = testbed.code_in_time(email, code, VICTIMS)
+    seen = [while_claimed, str(testbed.activate(email, VICTIMS, code).status_code)]
     seen += [after(guessing), after(stolen), after(claiming)]
-    spent = testbed.execute(BUDGET, email=LOCKED_OUT)
+    spent = testbed.execute(BUDGET, email=email)
     seen.append(str(spent[0][0] if spent else 0))
     steps = [(what, found) for (what, _), found in zip(LOCK_OUT, seen, strict=True)]
     return {"steps": pd.DataFrame(steps, columns=["what", "seen"]), "count": count}
 
 
-def _whole_row(testbed: Testbed) -> list[tuple[object, ...]]:
-    return testbed.execute("SELECT * FROM registrations WHERE email = %(email)s", email=LOCKED_OUT)
+def _whole_row(testbed: Testbed, email: str) -> list[tuple[object, ...]]:
+    return testbed.execute("SELECT * FROM registrations WHERE email = %(email)s", email=email)

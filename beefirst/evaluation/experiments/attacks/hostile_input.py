@@ -6,6 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from beefirst.evaluation.evidence import Evidence, compare
+from beefirst.evaluation.experiments.attacks.people import fresh
 from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.laboratory import raw_http
 from beefirst.laboratory.hostile_requests import Hostile, hostile_requests
@@ -58,9 +59,7 @@ def _server_errors(metrics: str) -> list[str]:
 
 
 def _use(testbed: Testbed, replica: int) -> str:
-    email = f"well-meant-{replica}@attacks.example"
-    testbed.let_pass(email, 3600)
-    codes = testbed.codes_mailed(email)
+    email = fresh("well-meant")
     registered = testbed.register(email, PASSWORD, replica).status_code
-    activated = testbed.activate(email, PASSWORD, testbed.mailbox.code_for(email, codes + 1), replica).status_code
+    activated = testbed.activate(email, PASSWORD, testbed.mailbox.code_for(email), replica).status_code
     return f"{testbed.apis[replica].get('/health/ready').status_code}, {registered}, {activated}"

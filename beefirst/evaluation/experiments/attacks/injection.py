@@ -3,17 +3,17 @@
 import base64
 import json
 import re
-import secrets
 from collections.abc import Sequence
 
 import httpx
 import pandas as pd
 
 from beefirst.evaluation.evidence import Evidence, compare
-from beefirst.evaluation.experiments.attacks.people import INJECTED, VICTIMS
+from beefirst.evaluation.experiments.attacks.people import INJECTED, VICTIMS, fresh
 from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.laboratory import hostile_requests, raw_http
 from beefirst.laboratory.testbed import Testbed
+from beefirst.machine.waiting import wait_for
 
 ADDRESSES = (
     # an address as it is typed; whether it is one
@@ -26,7 +26,7 @@ ADDRESSES = (
     ("line@attacks.example>\r\nRCPT TO:<all@attacks.example", "no"),
     ("line@attacks.example,all@attacks.example", "no"),
     ("Line <line@attacks.example>", "no"),
-    ("=?utf-8?q?line=0d=0aBcc:_all?=@attacks.example", "no"),
+    ("=?utf-8?q?line=0d=0abcc=3a_all?=@attacks.example", "no"),
     ("\x1b[31mline@attacks.example", "no"),
     ("line%0d%0abcc:all@attacks.example", "no"),
     ("line%0d%0abcc=all@attacks.example", "yes"),
@@ -50,7 +50,7 @@ def _judge_mails(
 @experiment(_judge_mails)
 def no_header_is_injected(testbed: Testbed) -> Observed:
     """Register addresses that would add lines to a mail or to the talk with its server, and look at every mail."""
-    testbed.claim(plain := f"plain-{secrets.token_hex(4)}@attacks.example", VICTIMS)
+    testbed.claim(plain := fresh("plain"), VICTIMS)
     usual = [name for mail in testbed.mailbox.wait_for(plain) for name in mail.keys()]  # noqa: SIM118
     typed = [(address, _type(testbed, address), _due(fit)) for address, fit in ADDRESSES]
     taken = testbed.mailbox.taken
@@ -62,6 +62,10 @@ def no_header_is_injected(testbed: Testbed) -> Observed:
     }
 
 
+MAIL_SECONDS = 10
+"""How long a mail may take, on a busy machine too."""
+
+
 def _due(fit: str) -> str:
     return "202, 1 mail" if fit == "yes" else "422, 0 mails"
 
@@ -71,7 +75,7 @@ def _type(testbed: Testbed, address: str) -> str:
     before = len(testbed.mailbox.messages)
     status = testbed.register(address, VICTIMS).status_code
     if status == 202:
-        testbed.mailbox.wait_for(address)
+        wait_for(lambda: len(testbed.mailbox.messages) > before, MAIL_SECONDS)
     came = len(testbed.mailbox.messages) - before
     return f"{status}, {came} mail{'' if came == 1 else 's'}"
 
@@ -88,13 +92,17 @@ def _judge_lines(
     lines: int, odd: Sequence[str], control: Sequence[str], forged: Sequence[str], own: int, sent: int
 ) -> Evidence:
     rows = [
-        ("lines that are no line of this log", "; ".join(odd) or "none", "none"),
-        ("lines that hold a control character", "; ".join(control) or "none", "none"),
-        ("lines that look as if they were the attacker's", "; ".join(forged) or "none", "none"),
+        ("lines that are no line of this log", _few(odd), "none"),
+        ("lines that hold a control character", _few(control), "none"),
+        ("lines that look as if they were the attacker's", _few(forged), "none"),
         ("answers whose X-Request-ID is the attacker's", own, 0),
     ]
     evidence = compare(f"{sent} requests that would forge a line, {lines} lines in the log: none is forged", rows)
     return Evidence(evidence.holds and lines > sent > 0, evidence.claim, evidence.rows)
+
+
+def _few(lines: Sequence[str]) -> str:
+    return f"{len(lines)}, such as {lines[0]}" if lines else "none"
 
 
 @experiment(_judge_lines)
@@ -102,7 +110,7 @@ def no_line_is_forged(testbed: Testbed) -> Observed:
     """Send line breaks and terminals' escapes wherever a request has room, and look at every line of the log."""
     contents = _forging()
     heard = raw_http.converse(testbed.urls, [(content, False) for content in contents])
-    testbed.claim(f"after-{secrets.token_hex(4)}@attacks.example", INJECTED)
+    testbed.claim(fresh("after"), INJECTED)
     echoed = httpx.get(f"{testbed.apis[0].url}/health/live", headers={"X-Request-ID": FORGED}, trust_env=False)
     lines = [line for api in testbed.apis for line in api.log().split("\n") if line]
     return {
@@ -117,7 +125,7 @@ def no_line_is_forged(testbed: Testbed) -> Observed:
 
 def _forging() -> list[bytes]:
     escape, encoded = "\x1b[2J\x1b[31m", LINE.replace("\n", "%0a").replace(" ", "%20")
-    credentials = base64.b64encode(f"line{LINE}:{INJECTED}".encode()).decode()
+    credentials = base64.b64encode(f"line{LINE.replace(':', '.')}:{INJECTED}".encode()).decode()
     names = ("User-Agent", "Referer", "X-Request-ID", "X-Forwarded-For", "Origin", "Cookie")
     live = "GET /health/nothing HTTP/1.1"
     return [

@@ -8,7 +8,7 @@ import pandas as pd
 from psycopg.conninfo import conninfo_to_dict
 
 from beefirst.evaluation.evidence import Evidence, compare
-from beefirst.evaluation.experiments.attacks.people import PASSWORDS, VICTIMS
+from beefirst.evaluation.experiments.attacks.people import PASSWORDS, VICTIMS, fresh
 from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.laboratory.mail_server import text_of
 from beefirst.laboratory.mailbox import CODE
@@ -68,8 +68,7 @@ def nothing_is_given_away(testbed: Testbed) -> Observed:
     The log of each replica is that of LOG_LEVEL=DEBUG, if the testbed's is. A registration and an activation are made
     for it, so that there is something to be searched for whatever came before.
     """
-    email = "last@attacks.example"
-    testbed.let_pass(email, 3600)
+    email = fresh("last")
     testbed.activate(email, VICTIMS, testbed.claim(email, VICTIMS))
     secrets = _secrets(testbed)
     texts = {

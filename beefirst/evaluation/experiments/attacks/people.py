@@ -1,5 +1,7 @@
 """Whom the attacks are about, and every password that is used in them: the last of them looks for each."""
 
+import secrets
+
 from beefirst.laboratory import address_kinds, hostile_requests
 from beefirst.laboratory.testbed import PASSWORD
 
@@ -17,3 +19,8 @@ PASSWORDS = (
     address_kinds.WRONG_PASSWORD,
     hostile_requests.PASSWORD,
 )
+
+
+def fresh(name: str) -> str:
+    """Return an address that nobody has claimed yet, also where a cell is run anew."""
+    return f"{name}-{secrets.token_hex(4)}@attacks.example"
