@@ -23,6 +23,7 @@ AREAS = {
     "mail.toml": "what is mailed, when and by whom",
     "http.toml": "what is answered",
     "answer_times.toml": "what the time of an answer tells",
+    "attacks.toml": "what an attacker learns, and can do",
     "sweeper.toml": "how claims end by themselves",
     "jupyter.toml": "what protects JupyterLab",
     "compose.toml": "what a container may do",
