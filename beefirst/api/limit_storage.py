@@ -1,6 +1,7 @@
 """Where requests are counted: in this process, or in a Redis that replicas share."""
 
 import time
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from limits.aio.storage import MemoryStorage, RedisStorage
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from redis.asyncio import BlockingConnectionPool
 
 COUNTERS_AT_MOST = 100_000
-"""Of one replica, some 25 MB. A client needs one, or two where it goes on for longer than a window."""
+"""Of one replica, some 45 MB. A client needs one, or two where it goes on for longer than a window."""
 
 CONNECTIONS = 16
 """To Redis, of one replica; whoever finds none free waits for one."""
@@ -33,6 +34,8 @@ class BoundedMemoryStorage(MemoryStorage):
 
     def __init__(self, at_most: int = COUNTERS_AT_MOST) -> None:
         super().__init__()
+        # Its first is found at once; that of a dict, only past the places of all that were deleted before it.
+        self.expirations: OrderedDict[str, float] = OrderedDict()
         self._at_most = at_most
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:

@@ -107,10 +107,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     services.timeline.finish("load code")
     await prepare_database(services.settings, services.migrations, services.timeline)
-    async with open_pool(services.pool):
+    async with open_pool(services.pool), services.client_limits.running():
         services.timeline.finish("open pool")
         try:
-            async with services.client_limits.running(), services.sweeper.running(), services.schema_watch.running():
+            async with services.sweeper.running(), services.schema_watch.running():
                 yield
         finally:  # what is in flight before the pool that it needs
             await services.outbox.close(services.grace.seconds_left)

@@ -28,15 +28,6 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
-        self.limited = Counter(
-            "beefirst_requests_limited", "Requests that were refused for their client's limit", registry=self.registry
-        )
-        self.redis_up = Gauge(
-            "beefirst_redis_up",
-            "1 while the Redis of LIMITS_URL answers, 0 while this replica counts by itself; NaN without one",
-            registry=self.registry,
-        )
-        self.redis_up.set(float("nan"))
         self.sweeps = Counter(
             "beefirst_sweeps", "Rounds of this replica's sweeper by result", ("result",), registry=self.registry
         )
@@ -56,6 +47,18 @@ class Metrics:
             registry=self.registry,
         )
         self.schema_differences.set(float("nan"))
+        self._add_limits()
+
+    def _add_limits(self) -> None:
+        self.limited = Counter(
+            "beefirst_requests_limited", "Requests that were refused for their client's limit", registry=self.registry
+        )
+        self.redis_up = Gauge(
+            "beefirst_redis_up",
+            "1 while the Redis of LIMITS_URL answers, 0 while this replica counts by itself; NaN without one",
+            registry=self.registry,
+        )
+        self.redis_up.set(float("nan"))
 
     def render(self) -> bytes:
         """Return all figures in Prometheus's text format."""

@@ -34,8 +34,8 @@ class RegisterRequest(Request):
         json_schema_extra={"format": "email"},
     )
     password: Annotated[SecretStr, AfterValidator(_check_secret)] = Field(
-        description=f"{PASSWORD_MIN_CHARACTERS} characters to {PASSWORD_MAX_BYTES} bytes in UTF-8, without NUL, and not a "
-        "common one",
+        description=f"{PASSWORD_MIN_CHARACTERS} characters to {PASSWORD_MAX_BYTES} bytes in UTF-8, without NUL, "
+        "and none of the most common passwords",
         examples=["correct horse"],
         json_schema_extra={"minLength": PASSWORD_MIN_CHARACTERS, "maxLength": PASSWORD_MAX_BYTES},
     )

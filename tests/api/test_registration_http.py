@@ -70,6 +70,20 @@ def test_a_body_that_breaks_a_rule_gets_422_which_repeats_nothing_of_it(testbed:
     assert not re.search("s3cr3t|pl41nly|12345678", answer.text)
 
 
+@pytest.mark.parametrize("email", ["nobody@example.com", "owned@example.com"])
+def test_a_common_password_gets_422_which_names_the_rule_whoever_has_the_address(testbed: Testbed, email: str) -> None:
+    if email.startswith("owned"):
+        testbed.activate(email, PASSWORD, testbed.claim(email))
+
+    answer = testbed.register(email, "QwertyUiop")
+
+    assert answer.status_code == 422
+    assert [(field["loc"], field["msg"]) for field in answer.json()["detail"]] == [
+        (["body", "password"], "must not be one of the most common passwords")
+    ]
+    assert "qwertyuiop" not in answer.text.lower()
+
+
 def test_every_failure_to_activate_is_the_same_401(testbed: Testbed) -> None:
     code = testbed.claim("target@example.com")
     testbed.activate("done@example.com", PASSWORD, done := testbed.claim("done@example.com"))

@@ -1,13 +1,23 @@
 """What the service reads from its environment, and what it says to values that it cannot take."""
 
 import traceback
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+import yaml
 
 from beefirst.errors import ConfigurationError
-from beefirst.settings import MAIL_HELO_RULE, DeploymentSettings, Settings, setting_rules
-from beefirst.urls import DatabaseUrl
+from beefirst.machine.folders import CHECKOUT
+from beefirst.settings import (
+    CLIENT_LIMIT_RULE,
+    MAIL_HELO_RULE,
+    TRUSTED_PROXIES_RULE,
+    DeploymentSettings,
+    Settings,
+    setting_rules,
+)
+from beefirst.urls import LIMITS_URL_RULE, DatabaseUrl, LimitsUrl
 from tests.conftest import SECRET
 
 
@@ -92,6 +102,8 @@ def test_a_dotenv_file_that_is_not_text_gets_one_clear_line(tmp_path: Path, text
         Settings.load()
 
 
+NO_PROXIES = ("*", "proxy.example.com", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.1 10.0.0.2", "10.0.0", "10.0.0.1,nginx")
+
 NO_NAMES = (
     "192.0.2.1",
     "[192.0.2]",
@@ -122,6 +134,8 @@ NO_NAMES = (
         ("STARTUP_TIMEOUT_SECONDS", "inf", "a number above 0 and up to 3600"),
         ("MAIL_CONNECTIONS", "0", "a whole number from 1 to 100"),
         *(("MAIL_HELO", name, MAIL_HELO_RULE) for name in NO_NAMES),
+        *(("CLIENT_LIMIT", limit, CLIENT_LIMIT_RULE) for limit in ("0", "-1", "1.5", "100001", "none", "120/minute")),
+        *(("TRUSTED_PROXIES", proxies, TRUSTED_PROXIES_RULE) for proxies in NO_PROXIES),
         ("LOG_LEVEL", "loud", "one of DEBUG, INFO, WARNING, ERROR"),
         ("LOG_FORMAT", "xml", "one of text, json"),
     ],
@@ -257,3 +271,86 @@ def test_the_settings_class_itself_never_shows_a_refused_password() -> None:
         Settings(database_url=DatabaseUrl(f"mysql://u:{SECRET}@h/db"))
 
     assert SECRET not in "".join(traceback.format_exception(refusal.value))
+
+
+@pytest.mark.parametrize(("value", "limit"), [("off", None), ("OFF", None), ("1", 1), ("100000", 100_000), ("", 120)])
+def test_a_client_has_a_limit_or_none(monkeypatch: pytest.MonkeyPatch, value: str, limit: int | None) -> None:
+    monkeypatch.setenv("CLIENT_LIMIT", value)
+
+    assert Settings.load().client_limit == limit
+
+
+@pytest.mark.parametrize(
+    ("value", "networks"),
+    [
+        ("10.0.0.1", ["10.0.0.1/32"]),
+        ("10.0.0.0/8, 2001:db8::1,::1", ["10.0.0.0/8", "2001:db8::1/128", "::1/128"]),
+        ("", []),
+    ],
+)
+def test_trusted_proxies_are_addresses_and_networks(
+    monkeypatch: pytest.MonkeyPatch, value: str, networks: list[str]
+) -> None:
+    monkeypatch.setenv("TRUSTED_PROXIES", value)
+
+    assert Settings.load().trusted_proxies == tuple(map(ip_network, networks))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("memory://", "memory://"),
+        ("redis://h", "redis://h"),
+        (f"redis://:{SECRET}@h:1/2", "redis://h:1/2"),
+        (f"rediss://u:{SECRET}@h", "rediss://h"),
+        (f"redis://:{SECRET}%40%2F@[::1]:5/0", "redis://[::1]:5/0"),
+    ],
+)
+def test_a_url_for_limits_shows_itself_without_its_password(url: str, shown: str) -> None:
+    settings = Settings.load(limits_url=url)
+
+    assert str(settings.limits_url) == shown
+    assert settings.limits_url.get_secret_value() == url
+    assert SECRET not in repr(settings) + str(settings) + settings.model_dump_json() + str(settings.model_dump())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "memory://h",
+        "memory:",
+        SECRET,
+        f"redis://:{SECRET}",
+        f"redis://u:{SECRET}/x@h",
+        f"redis://:1/{SECRET}@h:2/0",
+        f"redis://u:1#{SECRET}@h",
+        f"redis://h:1/0?password={SECRET}",
+        f"redis://:{SECRET}@h:0/0",
+        f"redis://:{SECRET}@h:99999/0",
+        f"redis://:{SECRET}@h/name",
+        "redis://u@h",
+        "redis:///0",
+    ],
+)
+def test_a_url_for_limits_that_cannot_be_read_is_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        Settings.load(limits_url=url)
+
+    said = "cannot be read as one (is the password percent-encoded? The value is not shown)"
+    assert str(refusal.value) == f"LIMITS_URL must be {LIMITS_URL_RULE}, but {said}."
+    assert SECRET not in "".join(traceback.format_exception(refusal.value))
+
+
+def test_a_url_for_limits_of_something_else_is_refused_by_how_it_begins() -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        Settings.load(limits_url=f"memcached://:{SECRET}@h")
+
+    assert str(refusal.value) == f"LIMITS_URL must be {LIMITS_URL_RULE}, but begins with memcached://."
+    assert SECRET not in repr(LimitsUrl(f"memcached://:{SECRET}@h"))
+
+
+def test_the_compose_file_passes_every_setting_through_and_repeats_no_default() -> None:
+    services = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())["services"]
+    given = services["api"]["environment"]
+
+    assert {name.upper() for name in Settings.model_fields} - {"DATABASE_URL"} <= set(given)

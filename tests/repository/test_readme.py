@@ -144,7 +144,7 @@ def test_the_table_of_settings_has_every_setting_with_its_default() -> None:
     }
     plain["DATABASE_URL"] = Settings.model_fields["database_url"].default.get_secret_value()
 
-    described = {"MAIL_HELO", "JUPYTER_TOKEN", "JUPYTER_HOSTNAMES", "BEEFIRST_DATA"}
+    described = {"MAIL_HELO", "TRUSTED_PROXIES", "JUPYTER_TOKEN", "JUPYTER_HOSTNAMES", "BEEFIRST_DATA"}
     inner = {"BEEFIRST_CONTAINER"}
     assert set(defaults) == (set(plain) | {"BEEFIRST_DATA"}) - inner
     assert {name: defaults[name] for name in defaults.keys() - described} == {

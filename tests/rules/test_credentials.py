@@ -114,6 +114,8 @@ def test_a_password_of_8_characters_to_72_bytes_is_used_as_it_is(password: str) 
         ("long enough\0", "NUL"),
         ("long enough\ud800", "surrogate"),
         ("\udfff long enough", "surrogate"),
+        ("PassWord1", "must not be one of the most common passwords"),
+        ("1234567890", "must not be one of the most common passwords"),
     ],
 )
 def test_any_other_password_is_refused_by_its_rule_without_being_repeated(password: str, rule: str) -> None:

@@ -256,7 +256,7 @@ def test_without_the_password_of_the_claim_no_code_counts(rules: RulesOnFakes, p
     assert rules.activate(ADA, SECRET, code).outcome is Outcome.ACTIVATED
 
 
-@pytest.mark.parametrize("password", ["", "7 chars", "a" * 73, "long enough\0"])
+@pytest.mark.parametrize("password", ["", "7 chars", "a" * 73, "long enough\0", "Password1"])
 def test_a_password_that_register_would_refuse_never_matches(rules: RulesOnFakes, password: str) -> None:
     rules.store.rows[ADA] = Row(Claim(uuid4(), ADA, f"0:{password}"), "1234", MIDNIGHT)
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import tempfile
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -26,17 +27,17 @@ class RedisServer:
 
     Args:
         password: that it asks for.
-        arguments: more of its command line.
+        certificate: a file with a certificate and its key; with one it is reached over TLS alone.
 
     Attributes:
         port: the same also after `start` has been called again.
         url: with the password.
     """
 
-    def __init__(self, password: str = SECRET, arguments: tuple[str, ...] = ()) -> None:
+    def __init__(self, password: str = SECRET, certificate: Path | None = None) -> None:
         self.port = free_port()
-        self.url = f"redis://:{password}@127.0.0.1:{self.port}/0"
-        self._password, self._arguments = password, arguments
+        self.url = f"{'rediss' if certificate else 'redis'}://:{password}@127.0.0.1:{self.port}/0"
+        self._password, self._certificate = password, certificate
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
@@ -50,8 +51,12 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, with nothing in it, and return once it answers."""
-        command = ["redis-server", "--port", str(self.port), "--requirepass", self._password, "--dir", self._folder]
-        self._process = subprocess.Popen([*command, *AS_SERVER, *self._arguments], stdout=subprocess.DEVNULL)
+        port = ["--port", str(self.port)]
+        if file := self._certificate and str(self._certificate):
+            files = ("--tls-cert-file", file, "--tls-key-file", file, "--tls-ca-cert-file", file)
+            port = ["--port", "0", "--tls-port", str(self.port), *files, "--tls-auth-clients", "no"]
+        command = ["redis-server", *port, "--requirepass", self._password, "--dir", self._folder, *AS_SERVER]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         with self.connect() as client:
             wait_until(lambda: self._answers(client))
 
@@ -64,7 +69,8 @@ class RedisServer:
 
     def connect(self) -> redis.Redis:
         """Return a client of it."""
-        return redis.Redis.from_url(self.url, decode_responses=True)
+        trust = {"ssl_ca_certs": str(self._certificate)} if self._certificate else {}
+        return redis.Redis.from_url(self.url, decode_responses=True, **trust)
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to its process."""

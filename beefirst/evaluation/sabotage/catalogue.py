@@ -22,6 +22,7 @@ AREAS = {
     "budgets.toml": "how often a code may be guessed",
     "mail.toml": "what is mailed, when and by whom",
     "http.toml": "what is answered",
+    "limits.toml": "how much a client may ask for, and which passwords are refused",
     "answer_times.toml": "what the time of an answer tells",
     "attacks.toml": "what an attacker learns, and can do",
     "sweeper.toml": "how claims end by themselves",

@@ -109,6 +109,9 @@ IGNORED = {
     "MAIL_FROM": ("beefirst/mail/courier.py", "= settings.mail_from", '= "beefirst@localhost"'),
     "MAIL_HELO": ("beefirst/settings.py", "return self.mail_helo or", "return"),
     "MAIL_CONNECTIONS": ("beefirst/mail/server.py", "settings.mail_connections", "3"),
+    "CLIENT_LIMIT": ("beefirst/api/main.py", "settings.client_limit,", "120,"),
+    "TRUSTED_PROXIES": ("beefirst/api/limited_route.py", "services.settings.trusted_proxies", "()"),
+    "LIMITS_URL": ("beefirst/api/client_limits.py", "if self._limit and url.is_redis else", "if False else"),
     "LOG_LEVEL": ("beefirst/api/server.py", "settings.log_level,", '"INFO",'),
     "LOG_FORMAT": ("beefirst/api/server.py", "settings.log_format)", '"text")'),
 }
@@ -148,6 +151,9 @@ ALTERED: Mapping[str, tuple[str, object]] = {
     "SWEEP_INTERVAL_SECONDS": ("sweeps", pd.DataFrame({"second": [0.0, 1.0, 2.0, 3.0], "state": ["EXPIRED"] * 4})),
     "MAIL_CONNECTIONS": ("held", pd.DataFrame({"connection": [1, 2, 3, 4, 5], "seconds": [0.0, 0.1, 0.2, 5.1, 5.2]})),
     "STARTUP_TIMEOUT_SECONDS": ("failing_start", {"status": 1, "seconds": 0.4}),
+    "CLIENT_LIMIT": ("limited", {"192.0.2.1": [422] * 12 + [429] * 13, "192.0.2.2": [422]}),
+    "TRUSTED_PROXIES": ("limited", {"192.0.2.1": [422] * 20 + [429] * 5, "192.0.2.2": [429]}),
+    "LIMITS_URL": ("redis", ["GET / HTTP/1.1"]),
     "LOG_LEVEL": ("log", []),
 }
 

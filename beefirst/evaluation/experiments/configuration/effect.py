@@ -4,12 +4,14 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from beefirst.evaluation.evidence import Evidence, compare
+from beefirst.evaluation.experiments.configuration import client_limits, mails
 from beefirst.evaluation.experiments.configuration.refusals import time_failing_start
 from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.laboratory import catalog
@@ -28,16 +30,23 @@ CHANGED = {
     "MAIL_FROM": "sender@beefirst.example",
     "MAIL_HELO": "helo.beefirst.example",
     "MAIL_CONNECTIONS": "5",
+    **client_limits.CHANGED,
     "LOG_LEVEL": "DEBUG",
     "LOG_FORMAT": "json",
 }
 """None is its default; MAIL_CONNECTIONS is more than that, and so are both sizes of the pool."""
 
+ELSEWHERE = {
+    "DATABASE_URL": "a new database",
+    "MAIL_URL": "a mail server of this process",
+    "LIMITS_URL": "a port of this process",
+}
+
 PATIENCE_SECONDS = 30
 """What is to come by then, on a busy machine too; where a setting is heeded, all of it comes at once."""
 
-LATE = {"STARTUP_TIMEOUT_SECONDS": 30.0, "SWEEP_INTERVAL_SECONDS": 0.5, "MAIL_CONNECTIONS": 5.0}
-"""So many seconds are too many: half of the default; and what a mail has to wait for a connection beyond those."""
+LATE = {"STARTUP_TIMEOUT_SECONDS": 30.0, "SWEEP_INTERVAL_SECONDS": 0.5}
+"""So many seconds are too many: half of the default."""
 
 SWEPT = 4
 """How many claims are aged, one after the other, each once the one before has been ended."""
@@ -104,27 +113,6 @@ def _judge_sweeps(value: str, seen: Seen) -> Finding:
     return words, ended and float(value) / 2 < mean < late
 
 
-def _judge_mail_url(_: str, seen: Seen) -> Finding:
-    mail = seen["mail"]
-    return f"this mail server took a mail for {', '.join(mail['recipients'])}", mail["recipients"] == [seen["email"]]
-
-
-def _judge_mail_from(value: str, seen: Seen) -> Finding:
-    mail = seen["mail"]
-    senders = [mail["sender"], mail["headers"].get("From")]
-    return f"the mail is from {' and '.join(map(str, senders))}", senders == [value, value]
-
-
-def _judge_mail_helo(value: str, seen: Seen) -> Finding:
-    return f"to the mail server it is {seen['mail']['client']}", seen["mail"]["client"] == value
-
-
-def _judge_mail_connections(value: str, seen: Seen) -> Finding:
-    held = seen["held"]
-    count = held.loc[held["seconds"] < LATE["MAIL_CONNECTIONS"], "connection"].nunique()
-    return f"{count} connections to a mail server that does not reply", count == int(value)
-
-
 def _judge_startup_timeout(value: str, seen: Seen) -> Finding:
     status, seconds = seen["failing_start"]["status"], seen["failing_start"]["seconds"]
     words = f"without a database it ends after {seconds:.1f} s, status {status}"
@@ -154,10 +142,8 @@ JUDGES: Mapping[str, Callable[[str, Seen], Finding]] = {
     "POOL_MAX_SIZE": _judge_pool,
     "STARTUP_TIMEOUT_SECONDS": _judge_startup_timeout,
     "SWEEP_INTERVAL_SECONDS": _judge_sweeps,
-    "MAIL_URL": _judge_mail_url,
-    "MAIL_FROM": _judge_mail_from,
-    "MAIL_HELO": _judge_mail_helo,
-    "MAIL_CONNECTIONS": _judge_mail_connections,
+    **mails.JUDGES,
+    **client_limits.JUDGES,
     "LOG_LEVEL": _judge_log_level,
     "LOG_FORMAT": _judge_log_format,
 }
@@ -173,19 +159,23 @@ def environment_changes_the_api(code: Path | None = None, seconds: float = PATIE
         seconds: how long to wait for each thing that is to come.
     """
     given: dict[str, Any] = {name.lower(): value for name, value in CHANGED.items()}
-    with ThreadPoolExecutor(1) as thread, Testbed(code=code, **given) as testbed:
+    with ThreadPoolExecutor(1) as thread, ExitStack() as parts:
+        given["limits_url"], beginnings = parts.enter_context(client_limits.listening())
+        testbed = parts.enter_context(Testbed(code=code, **given))
         start = thread.submit(time_failing_start, CHANGED["STARTUP_TIMEOUT_SECONDS"], code, seconds)
         emails = [f"person{number}@example.com" for number in range(2 + SWEPT)]
         registered = _register(testbed, emails, seconds)
         locked, activated, *swept = emails
         return {
-            "settings": {**CHANGED, "DATABASE_URL": "a new database", "MAIL_URL": "a mail server of this process"},
+            "settings": CHANGED | ELSEWHERE,
             "database": testbed.database.name,
             "connections": _count_connections(testbed, seconds),
             **registered,
             "guesses": _guess(testbed, locked),
             "aged": _activate_late(testbed, activated),
             "sweeps": _wait_for_sweeps(testbed, swept, seconds),
+            "limited": client_limits.spend(testbed.apis[0]),
+            "redis": beginnings,
             "log": testbed.apis[0].log().splitlines()[:20],
             "failing_start": start.result(),
         }
