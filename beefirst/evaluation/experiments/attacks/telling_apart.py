@@ -54,10 +54,11 @@ def ask_with_cheap_hashes(rounds: int, *changes: tuple[str, str, str]) -> pd.Dat
         for change in (("beefirst/api/main.py", COST, CHEAP), *changes):
             copy.replace(*change)
         testbed = parts.enter_context(Testbed(2, code=copy.code))
-        return probe(testbed, rounds, lanes=3, prepared=lambda: _slow_down(testbed))
+        return probe(testbed, rounds, lanes=3, prepared=lambda: slow_down(testbed))
 
 
-def _slow_down(testbed: Testbed) -> None:
+def slow_down(testbed: Testbed) -> None:
+    """Let the database take SLOW_SECONDS longer for each change of a registration."""
     testbed.execute(SLOW_FUNCTION)
     testbed.execute(SLOW_TRIGGER)
 
