@@ -11,6 +11,8 @@ LIMITS = {
     "replicas": (2, 16, "each is a process"),
     "registrations": (2, 500, "all of them are sent at once"),
     "guesses": (10, 500, "all of them are sent at once"),
+    "rounds": (10, 300, "each takes half a second, and fewer would see no difference"),
+    "fine_rounds": (20, 1000, "each takes an eighth of a second, and fewer would see no difference"),
     "starts": (2, 50, "each takes about a second"),
 }
 """For each value the least, the most, and why."""

@@ -4,13 +4,18 @@ import asyncio
 import base64
 import itertools
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+Got = TypeVar("Got")
+
+STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) ")
 
 ANSWER_SECONDS = 60
 """No answer may take longer."""
@@ -25,12 +30,14 @@ class Answer:
         body: as it came.
         seconds: from the request's first byte to the answer's last.
         began: when the request was sent, in seconds of Unix time.
+        head: status line and headers, as they came.
     """
 
     status: int
     body: bytes
     seconds: float
     began: float
+    head: bytes = b""
 
 
 def request(method: str, path: str, body: object = None, credentials: tuple[str, str] | None = None) -> bytes:
@@ -83,6 +90,46 @@ def send_at_once(url: str, requests: Sequence[bytes]) -> list[Answer]:
     return run(send)
 
 
+def converse(url: str, talks: Sequence[tuple[bytes, bool]], at_once: int = 8) -> list[list[int]]:
+    """Send bytes that need be no request, each on a connection of its own, and return the statuses of all answers.
+
+    Args:
+        url: of the API; several URLs, separated by spaces, take turns.
+        talks: what is sent, and whether the client hangs up then; if not, the server must.
+        at_once: how many connections there are at a time.
+
+    Returns:
+        A list for each talk; one that the server leaves open for ANSWER_SECONDS ends in 0.
+    """
+    addresses = itertools.cycle(map(urlsplit, url.split()))
+
+    async def talk(content: bytes, hangs_up: bool, places: asyncio.Semaphore) -> list[int]:
+        async with places:
+            address = next(addresses)
+            reader, writer = await asyncio.open_connection(address.hostname, address.port)
+            heard, stayed = bytearray(), list[int]()
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    writer.write(content)
+                    if hangs_up:
+                        writer.write_eof()
+                    while part := await reader.read(65_536):
+                        heard += part
+            except TimeoutError:
+                stayed = [0]
+            except OSError:  # it hung up on what it had not read
+                pass
+            finally:
+                writer.transport.abort()
+        return [*map(int, STATUS.findall(heard)), *stayed]
+
+    async def talk_all() -> list[list[int]]:
+        places = asyncio.Semaphore(at_once)
+        return await asyncio.gather(*(talk(content, hangs_up, places) for content, hangs_up in talks))
+
+    return run(talk_all)
+
+
 class Connection:
     """One connection that is kept open between its requests."""
 
@@ -110,7 +157,7 @@ class Connection:
             self._writer.write(content)
             head = await self._reader.readuntil(b"\r\n\r\n")
             body = await self._reader.readexactly(_content_length(head))
-        return Answer(int(head[9:12]), body, time.perf_counter() - started, began)
+        return Answer(int(head[9:12]), body, time.perf_counter() - started, began, head)
 
 
 def _content_length(head: bytes) -> int:
@@ -118,7 +165,7 @@ def _content_length(head: bytes) -> int:
     return next((int(value) for name, _, value in lines if name == b"content-length"), 0)
 
 
-def run(send: Callable[[], Coroutine[Any, Any, list[Answer]]]) -> list[Answer]:
+def run(send: Callable[[], Coroutine[Any, Any, Got]]) -> Got:
     """Return what `send` returns, run in a loop and on a thread of its own: a kernel's main thread already runs one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(lambda: asyncio.run(send())).result()

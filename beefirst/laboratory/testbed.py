@@ -74,13 +74,24 @@ class Testbed(Owned):
         with self._making() as parts:
             self.database = parts.enter_context(ScratchDatabase())
             self._mailbox = parts.enter_context(Mailbox())
-            settings = {"mail_url": self._mailbox.url, **settings}
-            self.apis = [parts.enter_context(ApiProcess(self.database.url, **settings)) for _ in range(replicas)]
+            self._settings = {"mail_url": self._mailbox.url, **settings}
+            self.apis = [parts.enter_context(self._start()) for _ in range(replicas)]
             for api in self.apis:
                 api.wait_until_ready()
             parts.callback(_ask_to_end, tuple(self.apis))
             self._client = parts.enter_context(httpx.Client(timeout=60, trust_env=False, limits=NO_KEEPING))
             self._connection = parts.enter_context(closing(self.database.connect()))
+
+    def _start(self, **settings: Any) -> ApiProcess:
+        return ApiProcess(self.database.url, **{**self._settings, **settings})
+
+    def another_replica(self, **settings: Any) -> ApiProcess:
+        """Start one more replica, for a `with` block, which no method here asks, and return it once it is ready.
+
+        Args:
+            settings: in which it differs from the others.
+        """
+        return self._start(**settings).wait_until_ready()
 
     @property
     def mailbox(self) -> Mailbox:

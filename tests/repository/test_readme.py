@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from beefirst.evaluation.notebook_list import list_notebooks
+from beefirst.evaluation.promises import CHECKS
 from beefirst.laboratory.api_process import ApiProcess, start_api
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.folders import CHECKOUT
@@ -155,6 +156,32 @@ def test_the_table_of_settings_has_every_setting_with_its_default() -> None:
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!http)([^)]+)\)", README))))
 def test_a_link_leads_somewhere(link: str) -> None:
     assert (CHECKOUT / link).exists()
+
+
+SHOWN_BY = re.compile(r"`(?:([A-Z]+[0-9]?\.[0-9]+)|(tests/[\w/]+\.py))`")
+"""The id of a check, or a file of tests."""
+
+
+def unknown_proofs(text: str) -> list[str]:
+    """Return what the table of security names as its proofs and is none, and the lines without any."""
+    keys = {key for checks in CHECKS.values() for key in checks}
+    lines = [(what, SHOWN_BY.findall(proofs)) for what, *_, proofs in rows("Security, line by line", text)]
+    named = [key or file for _, proofs in lines for key, file in proofs]
+    unknown = [name for name in named if name not in keys and not (CHECKOUT / name).is_file()]
+    return unknown + [what for what, proofs in lines if not proofs]
+
+
+def test_what_the_table_of_security_names_as_proof_is_there() -> None:
+    assert unknown_proofs(README) == []
+
+
+def test_a_proof_that_is_not_there_is_noticed() -> None:
+    table = "| asked | met | shown by |\n| --- | --- | --- |\n"
+    lines = "| one | so | `ATTACK.1`, `ATTACK.99` |\n| two | so | `tests/none.py` |\n| three | so | nothing |\n"
+
+    said = unknown_proofs(f"# A\n\n## Security, line by line\n\n{table}{lines}\n## B\n")
+
+    assert said == ["ATTACK.99", "tests/none.py", "three"]
 
 
 def test_the_readme_is_short() -> None:

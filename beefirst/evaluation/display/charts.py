@@ -80,3 +80,22 @@ def guesses_in_a_day(rows: pd.DataFrame, limit: int) -> Chart:
     axes.set_ylim(0, max(limit, total) * 1.15)
     axes.set_ylabel("guesses judged")
     return Chart(figure, finding)
+
+
+def mails_in_a_day(rows: pd.DataFrame, limit: int) -> Chart:
+    """Draw how many mails an address gets, however often it is registered.
+
+    Args:
+        rows: the columns registrations and mails, one line for each round of an attacker.
+        limit: how many are allowed within a day.
+    """
+    sent, mails = int(rows["registrations"].max()), int(rows["mails"].max())
+    finding = f"{sent} registrations of one address: {mails} mails within a day; the limit is {limit}"
+    figure, axes = new_axes(2.6, finding, "registrations sent")
+    axes.step(rows["registrations"], rows["mails"], where="post", color=BLUE, linewidth=2.2)
+    axes.axhline(limit, color=RED, linewidth=2)
+    axes.text(0, limit * 0.97, f"limit {limit}", color=RED, ha="left", va="top")
+    axes.set_xlim(0, sent)
+    axes.set_ylim(0, max(limit, mails) * 1.15)
+    axes.set_ylabel("mails that came")
+    return Chart(figure, finding)

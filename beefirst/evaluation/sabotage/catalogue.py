@@ -26,6 +26,7 @@ AREAS = {
     "http.toml": "what is answered",
     "limits.toml": "how much a client may ask for, and which passwords are refused",
     "answer_times.toml": "what the time of an answer tells",
+    "attacks.toml": "what an attacker learns, and can do",
     "sweeper.toml": "how claims end by themselves",
     "jupyter.toml": "what protects JupyterLab",
     "compose.toml": "what a container may do",
