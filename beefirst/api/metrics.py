@@ -40,19 +40,20 @@ class Metrics:
         self.sweep_seconds = Histogram(
             "beefirst_sweep_seconds", "How long a round of the sweeper takes", buckets=BUCKETS, registry=self.registry
         )
-        self.overdue = Gauge(
+        self.overdue = self._unknown_at_first(
             "beefirst_claims_overdue",
-            "Claims past their TTL that no sweeper has ended, after this replica's last round; NaN while unknown",
-            registry=self.registry,
+            "Claims past their TTL that no sweeper has ended, after this replica's last round",
         )
-        self.overdue.set(float("nan"))
-        self.schema_differences = Gauge(
+        self.schema_differences = self._unknown_at_first(
             "beefirst_schema_differences",
             "How many differences the schema has from what the migrations make, at the last look, which is at most a "
-            "minute old; NaN while unknown",
-            registry=self.registry,
+            "minute old",
         )
-        self.schema_differences.set(float("nan"))
+
+    def _unknown_at_first(self, name: str, documentation: str) -> Gauge:
+        gauge = Gauge(name, f"{documentation}; NaN while unknown", registry=self.registry)
+        gauge.set(float("nan"))
+        return gauge
 
     def render(self) -> bytes:
         """Return all figures in Prometheus's text format."""
