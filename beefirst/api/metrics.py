@@ -28,15 +28,10 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
-        self.shed = Counter(
-            "beefirst_shed_requests",
-            "Requests that were answered 503 at once by route, for they would have waited too long",
-            ("route",),
-            registry=self.registry,
+        self.shed = self._counter(
+            "shed_requests", "Requests answered 503 at once, by route: they would wait long", "route"
         )
-        self.sweeps = Counter(
-            "beefirst_sweeps", "Rounds of this replica's sweeper by result", ("result",), registry=self.registry
-        )
+        self.sweeps = self._counter("sweeps", "Rounds of this replica's sweeper by result", "result")
         self.sweep_seconds = Histogram(
             "beefirst_sweep_seconds", "How long a round of the sweeper takes", buckets=BUCKETS, registry=self.registry
         )
@@ -49,6 +44,9 @@ class Metrics:
             "How many differences the schema has from what the migrations make, at the last look, which is at most a "
             "minute old",
         )
+
+    def _counter(self, name: str, documentation: str, label: str) -> Counter:
+        return Counter(f"beefirst_{name}", documentation, (label,), registry=self.registry)
 
     def _unknown_at_first(self, name: str, documentation: str) -> Gauge:
         gauge = Gauge(name, f"{documentation}; NaN while unknown", registry=self.registry)
