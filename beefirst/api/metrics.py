@@ -1,5 +1,7 @@
 """What Prometheus reads. Nothing here tells a claimed address from a taken one."""
 
+from collections.abc import Sequence
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -21,50 +23,36 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody reads
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.requests = Histogram(
-            "beefirst_request_seconds",
-            "Requests and their latency by method, route and status",
-            ("method", "route", "status"),
-            buckets=BUCKETS,
-            registry=self.registry,
+        names = ("method", "route", "status")
+        self.requests = self._seconds("request", "Requests and their latency by method, route and status", names)
+        self.shed = self._counter(
+            "shed_requests", "Requests answered 503 at once, by route: they would wait long", ("route",)
         )
-        self.sweeps = Counter(
-            "beefirst_sweeps", "Rounds of this replica's sweeper by result", ("result",), registry=self.registry
+        self.limited = self._counter("requests_limited", "Requests that were refused for their client's limit")
+        self.redis_up = self._unknown_at_first(
+            "redis_up", "1 while the Redis of LIMITS_URL answers, 0 while this replica counts by itself", "without one"
         )
-        self.sweep_seconds = Histogram(
-            "beefirst_sweep_seconds", "How long a round of the sweeper takes", buckets=BUCKETS, registry=self.registry
+        self.sweeps = self._counter("sweeps", "Rounds of this replica's sweeper by result", ("result",))
+        self.sweep_seconds = self._seconds("sweep", "How long a round of the sweeper takes")
+        self.overdue = self._unknown_at_first(
+            "claims_overdue", "Claims past their TTL that no sweeper has ended, after this replica's last round"
         )
-        self.overdue = Gauge(
-            "beefirst_claims_overdue",
-            "Claims past their TTL that no sweeper has ended, after this replica's last round; NaN while unknown",
-            registry=self.registry,
-        )
-        self.overdue.set(float("nan"))
-        self.schema_differences = Gauge(
-            "beefirst_schema_differences",
+        self.schema_differences = self._unknown_at_first(
+            "schema_differences",
             "How many differences the schema has from what the migrations make, at the last look, which is at most a "
-            "minute old; NaN while unknown",
-            registry=self.registry,
+            "minute old",
         )
-        self.schema_differences.set(float("nan"))
-        self._add_refusals()
 
-    def _add_refusals(self) -> None:
-        self.shed = Counter(
-            "beefirst_shed_requests",
-            "Requests that were answered 503 at once by route, for they would have waited too long",
-            ("route",),
-            registry=self.registry,
-        )
-        self.limited = Counter(
-            "beefirst_requests_limited", "Requests that were refused for their client's limit", registry=self.registry
-        )
-        self.redis_up = Gauge(
-            "beefirst_redis_up",
-            "1 while the Redis of LIMITS_URL answers, 0 while this replica counts by itself; NaN without one",
-            registry=self.registry,
-        )
-        self.redis_up.set(float("nan"))
+    def _seconds(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Histogram:
+        return Histogram(f"beefirst_{name}_seconds", documentation, labels, buckets=BUCKETS, registry=self.registry)
+
+    def _counter(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Counter:
+        return Counter(f"beefirst_{name}", documentation, labels, registry=self.registry)
+
+    def _unknown_at_first(self, name: str, documentation: str, when: str = "while unknown") -> Gauge:
+        gauge = Gauge(f"beefirst_{name}", f"{documentation}; NaN {when}", registry=self.registry)
+        gauge.set(float("nan"))
+        return gauge
 
     def render(self) -> bytes:
         """Return all figures in Prometheus's text format."""

@@ -191,6 +191,11 @@ def open_files(api: ApiProcess) -> list[str]:
 only_on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no file tells what a process has open")
 
 
+def send_without_end(connection: socket.socket, requests: bytes) -> None:
+    while True:
+        connection.sendall(requests)
+
+
 @pytest.mark.parametrize("path", ["/metrics", "/redoc.js"], ids=["many answers", "large answers"])
 def test_a_client_that_never_reads_its_answers_loses_its_connection(api: ApiProcess, path: str) -> None:
     requests = raw_http.request("GET", path) * 20
@@ -200,8 +205,7 @@ def test_a_client_that_never_reads_its_answers_loses_its_connection(api: ApiProc
         connection.connect(("127.0.0.1", port_of(api)))
 
         with pytest.raises(ConnectionError):
-            while True:
-                connection.sendall(requests)
+            send_without_end(connection, requests)
 
     assert "Traceback" not in api.log()
 
