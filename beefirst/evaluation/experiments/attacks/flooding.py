@@ -33,7 +33,8 @@ def _judge_bombing(rounds: pd.DataFrame, addresses: int, mails_of_many: int) -> 
         (f"mails to one address for {sent} registrations within {hours:.1f} hours", mails, MAILS_A_DAY),
         (f"mails to {addresses} addresses, each registered twice", mails_of_many, 2 * addresses),
     ]
-    evidence = compare(f"{sent} registrations of one address, {mails} mails", rows)
+    words = f"{sent} registrations of one address, {mails} mails; {addresses} others twice each, {mails_of_many} mails"
+    evidence = compare(words, rows)
     holds = evidence.holds and sent > 2 * MAILS_A_DAY and hours < 24
     return replace(evidence, holds=holds, picture=charts.mails_in_a_day(rounds, MAILS_A_DAY))
 
