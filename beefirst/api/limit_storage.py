@@ -1,4 +1,4 @@
-"""Where requests are counted: in this process, or in a Redis that replicas share."""
+"""Where requests are counted: in this process, or in a Redis that replicas share; no longer than for two windows."""
 
 import time
 from collections import OrderedDict
@@ -41,15 +41,16 @@ class BoundedMemoryStorage(MemoryStorage):
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Add to a counter, which expires some seconds after it began, and return what it has become."""
         now = time.time()
-        self._drop(now)
+        self._drop(now, room=key not in self.expirations)
         self.expirations.setdefault(key, now + expiry)
         self.storage[key] += amount
         return self.storage[key]
 
-    def _drop(self, now: float) -> None:
+    def _drop(self, now: float, room: int) -> None:
+        """Drop what has expired, and the oldest until there is room for so many more."""
         while self.expirations:
             key, end = next(iter(self.expirations.items()))
-            if end > now and len(self.expirations) < self._at_most:
+            if end > now and len(self.expirations) + room <= self._at_most:
                 return
             del self.expirations[key], self.storage[key]
 

@@ -96,6 +96,16 @@ def test_the_newest_counters_are_kept(storage: BoundedMemoryStorage) -> None:
     assert asyncio.run(run()) == [0, 0, 1, 1]
 
 
+def test_going_on_to_count_drops_nothing(storage: BoundedMemoryStorage) -> None:
+    async def run() -> list[int]:
+        for number in range(1000):
+            await storage.incr(str(number), 120)
+        return [await storage.incr(key, 120) for key in ("0", "999", "0", "1")]
+
+    assert asyncio.run(run()) == [2, 2, 3, 2]
+    assert sizes(storage) == {1000, 0}
+
+
 def test_a_counter_that_has_expired_goes_with_the_next_request(storage: BoundedMemoryStorage) -> None:
     async def run() -> int:
         for number in range(500):

@@ -22,6 +22,7 @@ from beefirst.machine.ports import bind, free_port
 from beefirst.machine.waiting import wait_until
 from tests.conftest import SECRET
 from tests.support.accounts import NOBODY, as_nobody
+from tests.support.clock_minute import wait_for_room_in_the_minute
 from tests.support.folders import open_folder
 from tests.support.up_process import UpProcess
 
@@ -73,8 +74,9 @@ def interrupted() -> Iterator[Interrupted]:
 
 @pytest.fixture(scope="module")
 def running(interrupted: Interrupted) -> Iterator[UpProcess]:
-    """The second run in that folder."""
-    with ended(UpProcess(interrupted.folder)) as run:
+    """The second run in that folder, with a setting in the environment and one in `.env`."""
+    (interrupted.folder / ".env").write_text("TRUSTED_PROXIES=127.0.0.0/8,::1\n")
+    with ended(UpProcess(interrupted.folder, CLIENT_LIMIT=2)) as run:
         yield run.wait_until_ready()
 
 
@@ -330,3 +332,14 @@ def test_two_programs_on_one_port_are_answered_with_one_line(
     assert refuse(up(**{one: port, other: port})) == (
         f"beefirst: {one} and {other} are both {port}: set one of them to another port."
     )
+
+
+def test_the_api_has_the_settings_of_the_environment_and_of_the_dotenv_file(running: UpProcess) -> None:
+    wait_for_room_in_the_minute()
+    clients = ["192.0.2.1"] * 3 + ["192.0.2.2"]
+    answers = [
+        httpx.post(f"{running.api_url}/v1/activate", json={}, headers={"X-Forwarded-For": client}, timeout=60)
+        for client in clients
+    ]
+
+    assert [answer.status_code for answer in answers] == [422, 422, 429, 422]
