@@ -23,7 +23,7 @@ def answer_times(times: pd.DataFrame, compared: Mapping[str, Difference]) -> Cha
         compared: what became of the comparison, by request; its columns are the kinds.
     """
     heights = [len(it.centred.columns) for it in compared.values()]
-    figure = Figure(figsize=(9.5, 0.36 * sum(heights) + 2.4), layout="constrained")
+    figure = Figure(figsize=(9.5, 0.36 * sum(heights) + 2.8), layout="constrained")
     finding = "; ".join(_finding(request, it) for request, it in compared.items())
     figure.suptitle(finding, x=0.01, ha="left", fontsize=12, fontweight="bold")
     panels = figure.subplots(len(compared), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
@@ -31,6 +31,7 @@ def answer_times(times: pd.DataFrame, compared: Mapping[str, Difference]) -> Cha
     for axes, (request, it) in zip(panels, compared.items(), strict=True):
         _draw_kinds(axes, times[times["request"] == request], it, limits)
         axes.set_ylabel(request)
+        axes.set_title(_statistics(it), loc="left", fontsize=9.5, color="#374151")
     panels[-1].set_xlabel("milliseconds from the request's first byte to the answer's last")
     return Chart(figure, finding)
 
@@ -40,6 +41,14 @@ def _finding(request: str, difference: Difference) -> str:
     if difference.is_seen:
         return f"{request}: {pair['one']} and {pair['other']} DIFFER (|t| = {difference.largest_t:.1f})"
     return f"{request}: no kind differs (|t| ≤ {difference.largest_t:.1f})"
+
+
+def _statistics(difference: Difference) -> str:
+    pair, milliseconds = difference.pairs.iloc[0], difference.smallest_seen * 1000
+    return (
+        f"{difference.samples} of each kind; largest |t| = {difference.largest_t:.1f}, of {pair['one']} and "
+        f"{pair['other']}, p = {difference.p:.2g}; {milliseconds:.1f} ms would have been seen in 80 of 100 samples"
+    )
 
 
 def _draw_kinds(axes: Axes, times: pd.DataFrame, difference: Difference, limits: tuple[float, float]) -> None:

@@ -2,9 +2,11 @@
 
 import random
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeAlias
 
 import pandas as pd
 
@@ -31,7 +33,8 @@ def _judge_bombing(rounds: pd.DataFrame, addresses: int, mails_of_many: int) -> 
         (f"mails to one address for {sent} registrations within {hours:.1f} hours", mails, MAILS_A_DAY),
         (f"mails to {addresses} addresses, each registered twice", mails_of_many, 2 * addresses),
     ]
-    evidence = compare(f"{sent} registrations of one address, {mails} mails", rows)
+    words = f"{sent} registrations of one address, {mails} mails; {addresses} others twice each, {mails_of_many} mails"
+    evidence = compare(words, rows)
     holds = evidence.holds and sent > 2 * MAILS_A_DAY and hours < 24
     return replace(evidence, holds=holds, picture=charts.mails_in_a_day(rounds, MAILS_A_DAY))
 
@@ -85,6 +88,12 @@ LIMIT = 12
 FORGED = ("198.51.100.7", "198.51.100.8, 198.51.100.9", "127.0.0.1", "::1")
 """What an attacker may write into X-Forwarded-For, so as to look like another client."""
 
+MINUTES = 3
+"""In one of so many there is time enough, on a busy machine too."""
+
+Batch: TypeAlias = Sequence[tuple[str, str, bytes]]
+"""Requests: what is asked, for which address, and as it goes over the wire."""
+
 WITHIN, BEYOND, AS_ANOTHER = "within the limit", "beyond it", "beyond it, as another client"
 SENT = ["when", "request", "to", "status", "retry after", "body"]
 
@@ -132,13 +141,26 @@ def password_is_sprayed(testbed: Testbed, limit: int = LIMIT) -> Observed:
     claims = [("register", email, raw_http.registering(email, SPRAYED)) for email in targets]
     more = [*tries[: limit // 2], *claims[: limit // 2]]
     forged = [(*tries[0][:2], _forwarded(tries[0][2], value)) for value in FORGED]
-    rows = list[tuple[object, ...]]()
-    with testbed.another_replica(client_limit=limit) as api:
-        for when, sent in ((WITHIN, tries), (BEYOND, more), (AS_ANOTHER, forged)):
-            answers = raw_http.send_at_once(api.url, [content for *_, content in sent])
-            rows += [(when, *it[:2], *_record(answer)) for it, answer in zip(sent, answers, strict=True)]
+    rows = _send_within_a_minute(testbed, limit, {WITHIN: tries, BEYOND: more, AS_ANOTHER: forged})
     changed = int(digest(testbed.execute(rows_of, emails=accounts)) != before)
     return {"sent": pd.DataFrame(rows, columns=SENT), "changed": changed, "limit": limit}
+
+
+def _send_within_a_minute(testbed: Testbed, limit: int, batches: Mapping[str, Batch]) -> list[tuple[object, ...]]:
+    """Send one batch after the other to a replica; where the clock's minute ends meanwhile, all of them to another.
+
+    A replica counts by the minutes of the clock: early in the next one it serves the first of a few more.
+    """
+    rows = list[tuple[object, ...]]()
+    for _ in range(MINUTES):
+        with testbed.another_replica(client_limit=limit) as api:
+            minute, rows = time.time() // 60, []
+            for when, sent in batches.items():
+                answers = raw_http.send_at_once(api.url, [content for *_, content in sent])
+                rows += [(when, *it[:2], *_record(answer)) for it, answer in zip(sent, answers, strict=True)]
+            if time.time() // 60 == minute:
+                break
+    return rows
 
 
 def _forwarded(content: bytes, value: str) -> bytes:

@@ -16,9 +16,9 @@ from beefirst.laboratory.testbed import Testbed
 STATUS = {"register": 202, "activate": 401}
 
 SLOW_SECONDS = 0.01
-SLOW_FUNCTION = f"""
+SLOW_FUNCTION = """
     CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS
-        'BEGIN PERFORM pg_sleep({SLOW_SECONDS}); RETURN NULL; END'
+        'BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END'
 """
 SLOW_TRIGGER = "CREATE TRIGGER slow AFTER UPDATE OR INSERT ON registrations FOR EACH ROW EXECUTE FUNCTION be_slow()"
 """A database that takes its time for a change, as one that waits for its disk, so that a leak is as large as that."""
@@ -57,9 +57,9 @@ def ask_with_cheap_hashes(rounds: int, *changes: tuple[str, str, str]) -> pd.Dat
         return probe(testbed, rounds, lanes=3, prepared=lambda: slow_down(testbed))
 
 
-def slow_down(testbed: Testbed) -> None:
-    """Let the database take SLOW_SECONDS longer for each change of a registration."""
-    testbed.execute(SLOW_FUNCTION)
+def slow_down(testbed: Testbed, seconds: float = SLOW_SECONDS) -> None:
+    """Let the database take so many seconds longer for each change of a registration."""
+    testbed.execute(SLOW_FUNCTION.format(seconds=seconds))
     testbed.execute(SLOW_TRIGGER)
 
 
