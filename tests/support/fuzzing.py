@@ -61,6 +61,9 @@ class Fuzzer:
             inputs: one for each argument of the check.
         """
 
+        for some in inputs:
+            some.validate()  # for which hypothesis may read all of Unicode: that takes seconds, and none of the budget
+
         @wraps(check)
         def try_once(*drawn: Any, **named: Any) -> None:
             with self.trying(**named):
@@ -85,7 +88,6 @@ class Fuzzer:
         Args:
             example: told where it fails; schemathesis keeps hypothesis from doing so.
         """
-        # From the first example: before it hypothesis may read all of Unicode.
         self._ends = self._ends or time.monotonic() + self.seconds
         if not self._has_failed and self.examples >= AT_LEAST and time.monotonic() > self._ends:
             raise _TimeIsOver
