@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import StopTest, UnsatisfiedAssumption
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-AT_LEAST = 5
+AT_LEAST = 20
 """Examples that are tried however little time there is, as on a machine whose every core is busy."""
 
 BATCH = 100
@@ -61,6 +61,9 @@ class Fuzzer:
             inputs: one for each argument of the check.
         """
 
+        for some in inputs:
+            some.validate()  # for which hypothesis may read all of Unicode: that takes seconds, and none of the budget
+
         @wraps(check)
         def try_once(*drawn: Any, **named: Any) -> None:
             with self.trying(**named):
@@ -85,6 +88,7 @@ class Fuzzer:
         Args:
             example: told where it fails; schemathesis keeps hypothesis from doing so.
         """
+        self._ends = self._ends or time.monotonic() + self.seconds
         if not self._has_failed and self.examples >= AT_LEAST and time.monotonic() > self._ends:
             raise _TimeIsOver
         self.examples += 1
@@ -101,7 +105,6 @@ class Fuzzer:
             raise AssertionError(str(failures)) from None
 
     def _repeat(self, run: Callable[[int], None]) -> None:
-        self._ends = time.monotonic() + self.seconds
         for number in itertools.count(self.seed):
             try:
                 run(number)
