@@ -68,12 +68,14 @@ def activating(email: str, password: str, code: str) -> bytes:
     return request("POST", "/v1/activate", {"code": code}, (email, password))
 
 
-def send_at_once(url: str, requests: Sequence[bytes]) -> list[Answer]:
+def send_at_once(url: str, requests: Sequence[bytes], *, come_again: bool = True) -> list[Answer]:
     """Send every request on a connection of its own, all at the same moment.
 
     Args:
         url: of the API; several URLs, separated by spaces, take turns.
         requests: as `request` makes them; at most some hundreds.
+        come_again: send what is shed for the crowd (503) once more when Retry-After is over, as a client should (RFC
+            9110, 10.2.3), for ANSWER_SECONDS at most.
 
     Returns:
         The answers in the order of the requests.
@@ -84,7 +86,10 @@ def send_at_once(url: str, requests: Sequence[bytes]) -> list[Answer]:
         async with AsyncExitStack() as opened:
             connections = [await opened.enter_async_context(Connection.open(next(urls))) for _ in requests]
             return await asyncio.gather(
-                *(connection.send(content) for connection, content in zip(connections, requests, strict=True))
+                *(
+                    connection.send(content, come_again=come_again)
+                    for connection, content in zip(connections, requests, strict=True)
+                )
             )
 
     return run(send)
@@ -150,19 +155,27 @@ class Connection:
             with suppress(OSError):
                 await writer.wait_closed()
 
-    async def send(self, content: bytes) -> Answer:
-        """Send one request and return its answer, which must come within ANSWER_SECONDS."""
-        began, started = time.time(), time.perf_counter()
+    async def send(self, content: bytes, *, come_again: bool = False) -> Answer:
+        """Send one request and return its answer, which must come within ANSWER_SECONDS; see `send_at_once`."""
         async with asyncio.timeout(ANSWER_SECONDS):
-            self._writer.write(content)
-            head = await self._reader.readuntil(b"\r\n\r\n")
-            body = await self._reader.readexactly(_content_length(head))
+            while True:
+                answer = await self._send_once(content)
+                wait = _number_in(answer.head, b"retry-after")
+                if not (come_again and answer.status == 503 and wait):
+                    return answer
+                await asyncio.sleep(wait)
+
+    async def _send_once(self, content: bytes) -> Answer:
+        began, started = time.time(), time.perf_counter()
+        self._writer.write(content)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        body = await self._reader.readexactly(_number_in(head, b"content-length"))
         return Answer(int(head[9:12]), body, time.perf_counter() - started, began, head)
 
 
-def _content_length(head: bytes) -> int:
+def _number_in(head: bytes, name: bytes) -> int:
     lines = (line.partition(b":") for line in head.lower().split(b"\r\n"))
-    return next((int(value) for name, _, value in lines if name == b"content-length"), 0)
+    return next((int(value) for header, _, value in lines if header == name), 0)
 
 
 def run(send: Callable[[], Coroutine[Any, Any, Got]]) -> Got:

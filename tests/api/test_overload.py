@@ -168,7 +168,7 @@ def crowd(api: ApiProcess) -> Iterator[list[Answer]]:
     requests, answers = [next(registrations()) for _ in range(8 + 4 * CORES)], list[Answer]()
     before = shed(api)
     with ThreadPoolExecutor(1) as threads:
-        sending = threads.submit(raw_http.send_at_once, api.url, requests)
+        sending = threads.submit(raw_http.send_at_once, api.url, requests, come_again=False)
         wait_until(lambda: shed(api) > before)
         yield answers
         answers += sending.result()
