@@ -17,7 +17,7 @@ MOST_ATTEMPTS = 10**6
 
 Told = tuple[Literal["event", "mail"], int]
 
-MOST_STATES = 2_000
+MOST_STATES = 1_000
 """What is not seen to be impossible after so many states stays in the conflict, which may then be less than least."""
 
 

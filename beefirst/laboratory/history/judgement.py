@@ -128,7 +128,7 @@ def _concluded(history: History, address: str, conflict: Conflict) -> list[str]:
     """Return what matters most of an address that cannot be explained, where the least conflict does not say so."""
     lost = ["An acknowledged activation is lost."] * _is_lost(history, address)
     invented = ["The row is ACTIVE, and no call explains that."] * _is_invented(history, address)
-    return [it for it in (*lost, *invented) if it[4:-1] not in conflict.sentence]
+    return [it for it in (*lost, *invented) if it.rstrip(".").lower() not in conflict.sentence.lower()]
 
 
 def _is_lost(history: History, address: str) -> bool:
