@@ -9,7 +9,7 @@ from tests.support.fuzzing import Fuzzer, draw_seed
 from tests.support.watched_service import WatchedService
 
 FIGURES = "fuzz"
-SECONDS = 5.0
+SECONDS = 4.0
 """For each test, where nobody says how long: all of them then take under two minutes of one process."""
 
 
