@@ -36,7 +36,7 @@ A folder among these stays on one worker, as any file does: what its tests share
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let whoever runs `tests/fuzz` say for how long, and from which seed."""
     group = parser.getgroup("fuzz", "random inputs, tests/fuzz")
-    group.addoption("--fuzz-seconds", type=float, help="for all of these tests together; left out, 6 for each")
+    group.addoption("--fuzz-seconds", type=float, help="for all of these tests together; left out, 4 for each")
     group.addoption("--fuzz-seed", type=int, help="of every test; left out, each run has others, and a failure says it")
 
 

@@ -9,8 +9,8 @@ from tests.support.fuzzing import Fuzzer, draw_seed
 from tests.support.watched_service import WatchedService
 
 FIGURES = "fuzz"
-SECONDS = 6.0
-"""For each test, where nobody says how long: all of them then take a hundred seconds of one process."""
+SECONDS = 4.0
+"""For each test, where nobody says how long: all of them then take under two minutes of one process."""
 
 
 @pytest.fixture

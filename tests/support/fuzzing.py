@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import StopTest, UnsatisfiedAssumption
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-AT_LEAST = 20
+AT_LEAST = 5
 """Examples that are tried however little time there is, as on a machine whose every core is busy."""
 
 BATCH = 100
