@@ -38,6 +38,11 @@ class Mailbox(Owned):
         """Every mail that was taken, in order of arrival."""
         return [taken.message for taken in self._mails]
 
+    @property
+    def taken(self) -> Sequence[Taken]:
+        """Every mail that was taken, in order of arrival, and how it came."""
+        return [*self._mails]
+
     def wait_for(self, address: str, count: int = 1, seconds: float = 10) -> list[EmailMessage]:
         """Return the mails to an address once there are `count` of them.
 
