@@ -3,16 +3,19 @@
 import itertools
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-
-import httpx
-import pandas as pd
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 
 from beefirst.errors import MailError, ProcessError
 from beefirst.laboratory.cleanup import Owned
-from beefirst.laboratory.testbed import NO_KEEPING, PASSWORD, Testbed, wrong
+from beefirst.laboratory.history.calls import Call, History
+from beefirst.laboratory.history.clients import RecordingClient
+from beefirst.laboratory.history.database_clock import DatabaseClock
+from beefirst.laboratory.history.recorder import Recorder
+from beefirst.laboratory.testbed import PASSWORD, Testbed, wrong
+
+CLIENTS = 4
 
 PAUSE_SECONDS = 0.15
 """Between two accounts of a client, and before a call is made again: what bounds the rate."""
@@ -23,131 +26,119 @@ ANSWER_SECONDS = 60
 MAIL_SECONDS = 20
 """So long a client waits for its code: longer than the service tries to deliver it."""
 
-EVENT_SECONDS = 120
-"""For hanging: how long to wait for what must happen."""
+END_SECONDS = 120
+"""For hanging: how long a client may take to end."""
 
-GUESSER = 3
-"""Of so many accounts and one more, the last is guessed at until it is locked, so that there are ended rows."""
-
-CUT_OFF = 0
-"""The status of a call that nobody answered."""
-
-REGISTER, ACTIVATE, GUESS = "register", "activate", "guess wrong"
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a client.
-
-    Attributes:
-        client: its number.
-        call: what it asked for: REGISTER, ACTIVATE or GUESS.
-        email: the address, which no other client uses.
-        replica: which one was asked.
-        began: when, in seconds since the load began.
-        seconds: until the answer.
-        status: of the answer; CUT_OFF where there was none.
-    """
-
-    client: int
-    call: str
-    email: str
-    replica: int
-    began: float
-    seconds: float
-    status: int
+GUESSED_AT = 4
+"""Every so many accounts of a client, one is guessed at until it is locked, so that there are ended rows."""
 
 
 class Load(Owned):
-    """Some clients, each a thread; they end, each after its account, with `close` or the `with` block.
+    """Some clients, each a thread; they end, each after what it is at, with `close` or the `with` block.
 
     Args:
         testbed: whose replicas they use in turns, and whose mail they read.
-        clients: how many.
-
-    Attributes:
-        prefix: how all of their addresses begin.
+        mail_may_fail: see `History`.
     """
 
     _numbers = itertools.count(1)
 
-    def __init__(self, testbed: Testbed, clients: int = 4) -> None:
-        self.prefix = f"load{next(self._numbers)}-"
+    def __init__(self, testbed: Testbed, *, mail_may_fail: bool = False) -> None:
+        with testbed.database.connect() as connection:
+            clock = DatabaseClock.measure(connection)
+        recorder = Recorder(clock, testbed.ttl_seconds, testbed.max_attempts, mail_may_fail)
+        self._testbed, self._clients = testbed, _Clients(recorder, testbed, f"load{next(self._numbers)}")
         with self._making() as parts:
-            http = parts.enter_context(httpx.Client(timeout=ANSWER_SECONDS, trust_env=False, limits=NO_KEEPING))
-            self._clients = _Clients(http, testbed, self.prefix)
             parts.callback(self._clients.end)
-            self._clients.start(clients)
+            self._clients.start()
 
     @property
     def second(self) -> float:
         """How long ago the load began."""
-        return self._clients.second
+        return self._clients.recorder.now()
 
-    def count(self, call: str, *statuses: int, since: float = 0) -> int:
-        """Return how many calls that began at the second `since`, or later, were answered with one of the statuses."""
-        return sum(it.call == call and it.status in statuses and it.began >= since for it in [*self._clients.calls])
+    def fault(self, name: str) -> AbstractContextManager[None]:
+        """Return a block that is written down as the time of a fault."""
+        return self._clients.recorder.fault(name)
+
+    def count(self, *statuses: int | None, since: float = 0) -> int:
+        """Return how many calls that began at the second `since` or later have such a status; None is no answer."""
+        return sum(call.status in statuses and call.begin >= since for call in self._clients.calls)
 
     def made(self, since: float = 0) -> int:
         """Return how many accounts were both registered and activated at the second `since`, or later."""
-        began = [it for it in [*self._clients.calls] if it.began >= since]
-        registered = {it.email for it in began if it.call == REGISTER and it.status == 202}
-        return len(registered & {it.email for it in began if it.call == ACTIVATE and it.status == 200})
+        return len(made_accounts(self._clients.calls, since))
 
     def waiting(self) -> int:
         """Return how many registrations have been answered 202 and are still without their code."""
-        return len(
-            {it.email for it in [*self._clients.calls] if it.call == REGISTER and it.status == 202}
-            - self._clients.served
-        )
+        registered = {call.address for call in self._clients.calls if call.status == 202}
+        return len(registered - self._clients.served)
 
-    def calls(self) -> pd.DataFrame:
-        """Return every call so far, one a line, in the order in which they ended."""
-        return pd.DataFrame([asdict(call) for call in self._clients.calls], columns=list(Call.__annotations__))
+    def history(self) -> History:
+        """Read the mails and the final rows, once the clients have ended, and return all that happened."""
+        recorder = self._clients.recorder
+        recorder.collect_mail(self._testbed.mailbox)
+        with self._testbed.database.connect() as connection:
+            recorder.read_rows(connection)
+        history = recorder.history()
+        called = {call.address for call in history.calls}
+        return replace(history, code_mails=[mail for mail in history.code_mails if mail.address in called])
+
+
+def made_accounts(calls: Sequence[Call], since: float = 0) -> set[str]:
+    """Return the addresses that were both registered and activated at the second `since`, or later."""
+    began = [call for call in calls if call.begin >= since]
+    registered = {call.address for call in began if call.status == 202}
+    return registered & {call.address for call in began if call.status == 200}
 
 
 class _Clients:
-    def __init__(self, http: httpx.Client, testbed: Testbed, prefix: str) -> None:
-        self._http, self._mailbox, self._prefix = http, testbed.mailbox, prefix
+    def __init__(self, recorder: Recorder, testbed: Testbed, prefix: str) -> None:
+        self.recorder, self._mailbox, self._prefix = recorder, testbed.mailbox, prefix
         self._urls, self._guesses = [api.url for api in testbed.apis], testbed.max_attempts
-        self._over, self._began = threading.Event(), time.monotonic()
-        self._threads = list[threading.Thread]()
-        self.calls, self.served = list[Call](), set[str]()
+        self._over, self._threads = threading.Event(), list[threading.Thread]()
+        self.served = set[str]()
 
     @property
-    def second(self) -> float:
-        return time.monotonic() - self._began
+    def calls(self) -> list[Call]:
+        return list(self.recorder.history().calls)
 
-    def start(self, count: int) -> None:
-        self._threads = [threading.Thread(target=self._live, args=(number,), daemon=True) for number in range(count)]
+    def start(self) -> None:
+        clients = [
+            self.recorder.client(f"client {number + 1}", self._urls, ANSWER_SECONDS) for number in range(CLIENTS)
+        ]
+        self._threads = [
+            threading.Thread(target=self._live, args=(number, client), daemon=True)
+            for number, client in enumerate(clients)
+        ]
         for thread in self._threads:
             thread.start()
 
     def end(self) -> None:
         self._over.set()
         for thread in self._threads:
-            thread.join(EVENT_SECONDS)
+            thread.join(END_SECONDS)
         if any(thread.is_alive() for thread in self._threads):
-            raise ProcessError(f"Clients did not end within {EVENT_SECONDS} seconds.")
+            raise ProcessError(f"Clients did not end within {END_SECONDS} seconds.")
 
-    def _live(self, client: int) -> None:
-        turns = itertools.islice(itertools.cycle(range(len(self._urls))), client, None)
-        for number in itertools.count():
+    def _live(self, number: int, client: RecordingClient) -> None:
+        turns = itertools.islice(itertools.cycle(range(len(self._urls))), number, None)
+        for account in itertools.count(1):
             with suppress(MailError):  # a claim whose mail was not delivered: the next address has more luck
-                self._make_account(client, f"{self._prefix}{client}-{number}@example.com", number, turns)
+                self._make_account(client, f"{self._prefix}-{number}-{account}@example.com", account, turns)
             if self._over.wait(PAUSE_SECONDS):
                 return
 
-    def _make_account(self, client: int, email: str, number: int, turns: Iterator[int]) -> None:
-        if self._call(client, REGISTER, email, next(turns)) != 202:
+    def _make_account(self, client: RecordingClient, email: str, account: int, turns: Iterator[int]) -> None:
+        if client.register(email, PASSWORD, next(turns)) != 202:
             return
         code = self._code_for(email)
         self.served.add(email)
-        if number % (GUESSER + 1) == GUESSER:
+        if account % GUESSED_AT == 0:
             for _ in range(self._guesses):
-                self._call(client, GUESS, email, next(turns), wrong(code))
+                client.activate(email, PASSWORD, wrong(code), next(turns))
             return
-        while self._call(client, ACTIVATE, email, next(turns), code) not in (200, 401):
+        while client.activate(email, PASSWORD, code, next(turns)) not in (200, 401):
             if self._over.wait(PAUSE_SECONDS):
                 return
 
@@ -158,17 +149,3 @@ class _Clients:
                 return self._mailbox.code_for(email, seconds=0.5)
             if self._over.is_set() or time.monotonic() > deadline:
                 raise MailError(f"No code for {email} came.")
-
-    def _call(self, client: int, call: str, email: str, replica: int, code: str = "") -> int:
-        began, status = self.second, CUT_OFF
-        with suppress(httpx.TransportError):
-            status = self._post(call, email, replica, code).status_code
-        self.calls.append(Call(client, call, email, replica, began, self.second - began, status))
-        return status
-
-    def _post(self, call: str, email: str, replica: int, code: str) -> httpx.Response:
-        if call == REGISTER:
-            content = {"email": email, "password": PASSWORD}
-            return self._http.post(f"{self._urls[replica]}/v1/register", json=content)
-        credentials = httpx.BasicAuth(email.encode(), PASSWORD.encode())
-        return self._http.post(f"{self._urls[replica]}/v1/activate", json={"code": code}, auth=credentials)

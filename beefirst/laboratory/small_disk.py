@@ -66,7 +66,19 @@ def _hold(place: Path, megabytes: int) -> subprocess.Popen[str]:
     become = [] if user is None else ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups"]
     own = ["--user", "--map-root-user"] if user is None else []
     return subprocess.Popen(
-        [which("unshare") or "/usr/bin/unshare", "--mount", *own, "sh", "-c", MOUNT, place, str(megabytes), *become, "sleep", "infinity"],
+        [
+            which("unshare") or "/usr/bin/unshare",
+            "--mount",
+            *own,
+            "sh",
+            "-c",
+            MOUNT,
+            place,
+            str(megabytes),
+            *become,
+            "sleep",
+            "infinity",
+        ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -10,7 +10,13 @@ from beefirst.database.pool import APPLICATION_NAME
 from beefirst.errors import EmbeddedServerError, ProcessError
 from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.experiments.failures.stand import TTL_SECONDS, Stand
-from beefirst.evaluation.experiments.failures.under_fire import amid, answered, judge_fire, under_fire
+from beefirst.evaluation.experiments.failures.under_fire import (
+    UNAVAILABLE,
+    answered,
+    is_unavailable,
+    judge_fire,
+    under_fire,
+)
 from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.laboratory.load import Load
 from beefirst.laboratory.own_server import OwnServer
@@ -24,21 +30,19 @@ END_SESSIONS = """
        AND datname = current_database()
 """
 
-UNAVAILABLE = "calls amid it were answered 503"
-
 DISK_MEGABYTES = 256
 ONE_LOG_FILE = ("--wal-segsize=64",)
 """All that is logged fits into the first file of the log, which is there from the start: data find no place."""
 
 
 def _judge_killed(**seen: Any) -> Evidence:
-    return judge_fire("PostgreSQL killed", UNAVAILABLE, lambda: amid(seen, 503) > 0, seen)
+    return judge_fire(seen, UNAVAILABLE, is_unavailable)
 
 
 @experiment(_judge_killed)
 def killed(stand: Stand) -> Observed:
     """Kill PostgreSQL with SIGKILL under load, and start it again once that was felt."""
-    return stand.missing or under_fire(stand.testbed, answered(503), _dead(stand.server))
+    return stand.missing or under_fire(stand.testbed, "PostgreSQL killed", answered(503), _dead(stand.server))
 
 
 @contextmanager
@@ -51,7 +55,7 @@ def _dead(server: OwnServer) -> Iterator[None]:
 
 
 def _judge_silent(**seen: Any) -> Evidence:
-    return judge_fire("PostgreSQL silent", UNAVAILABLE, lambda: amid(seen, 503) > 0, seen)
+    return judge_fire(seen, UNAVAILABLE, is_unavailable)
 
 
 @experiment(_judge_silent)
@@ -68,7 +72,7 @@ def silent(stand: Stand, seconds: float = 0) -> Observed:
     def felt(load: Load, since: float) -> bool:
         return load.second - since >= seconds and bool(answered(503)(load, since))
 
-    return under_fire(stand.testbed, felt, stand.server.silence())
+    return under_fire(stand.testbed, "PostgreSQL silent", felt, stand.server.silence())
 
 
 SESSIONS = 12
@@ -77,7 +81,7 @@ SESSIONS = 12
 
 def _judge_sessions_ended(**seen: Any) -> Evidence:
     felt = f"sessions ended, {SESSIONS} at least"
-    return judge_fire("All sessions ended", felt, lambda: sum(seen["ended_sessions"]) >= SESSIONS, seen)
+    return judge_fire(seen, felt, lambda _: sum(seen["ended_sessions"]) >= SESSIONS)
 
 
 @experiment(_judge_sessions_ended)
@@ -89,7 +93,7 @@ def sessions_ended(testbed: Testbed) -> Observed:
         sessions.append(_end_sessions(testbed))
         return sum(sessions) >= SESSIONS and load.second - since > 1
 
-    return under_fire(testbed, end_them, ended_sessions=sessions)
+    return under_fire(testbed, "Every session ended", end_them, ended_sessions=sessions)
 
 
 def _end_sessions(testbed: Testbed) -> int:
@@ -99,13 +103,13 @@ def _end_sessions(testbed: Testbed) -> int:
 
 
 def _judge_crowded_out(**seen: Any) -> Evidence:
-    return judge_fire("Every connection taken by others", UNAVAILABLE, lambda: amid(seen, 503) > 0, seen)
+    return judge_fire(seen, UNAVAILABLE, is_unavailable)
 
 
 @experiment(_judge_crowded_out)
 def crowded_out(stand: Stand) -> Observed:
     """Let others take every connection that PostgreSQL has, the service's as well, and leave once that was felt."""
-    return stand.missing or under_fire(stand.testbed, answered(503), _crowd(stand.testbed))
+    return stand.missing or under_fire(stand.testbed, "Every connection taken", answered(503), _crowd(stand.testbed))
 
 
 @contextmanager
@@ -135,7 +139,7 @@ USE_UP = """
 
 
 def _judge_disk_full(**seen: Any) -> Evidence:
-    return judge_fire("The disk full", UNAVAILABLE, lambda: amid(seen, 503) > 0, seen)
+    return judge_fire(seen, UNAVAILABLE, is_unavailable)
 
 
 @experiment(_judge_disk_full)
@@ -152,7 +156,7 @@ def disk_full(**settings: Any) -> Observed:
         except (EmbeddedServerError, ProcessError) as error:
             return {"missing": str(error)}
         testbed = parts.enter_context(Testbed(1, server.url, **{"ttl_seconds": TTL_SECONDS, **settings}))
-        return under_fire(testbed, answered(503), _full(disk, testbed))
+        return under_fire(testbed, "The disk full", answered(503), _full(disk, testbed))
 
 
 @contextmanager

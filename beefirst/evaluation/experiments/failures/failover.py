@@ -9,10 +9,18 @@ import pandas as pd
 from beefirst.errors import EmbeddedServerError
 from beefirst.evaluation.evidence import Evidence, not_shown_here
 from beefirst.evaluation.experiments.failures.stand import TTL_SECONDS
-from beefirst.evaluation.experiments.failures.under_fire import OUTSIDE, amid, answered, judge_fire, under_fire
+from beefirst.evaluation.experiments.failures.under_fire import (
+    OUTSIDE,
+    UNAVAILABLE,
+    answered,
+    fault_of,
+    is_unavailable,
+    judge_fire,
+    under_fire,
+)
 from beefirst.evaluation.procedure import Observed, experiment, measurement
 from beefirst.evaluation.promises import FAILOVER_SECONDS
-from beefirst.laboratory.load import ACTIVATE, REGISTER
+from beefirst.laboratory.history.calls import History
 from beefirst.laboratory.own_server import OwnServer, Standby
 from beefirst.laboratory.testbed import Testbed
 
@@ -34,7 +42,7 @@ def fail_over(**settings: Any) -> Observed:
             return {"missing": str(error)}
         url = f"{primary.url_with(standby)}?target_session_attrs=read-write"
         testbed = parts.enter_context(Testbed(2, url, **{"ttl_seconds": TTL_SECONDS, **settings}))
-        return under_fire(testbed, answered(503), _taken_over(primary, standby))
+        return under_fire(testbed, "The primary dead", answered(503), _taken_over(primary, standby))
 
 
 @contextmanager
@@ -47,7 +55,7 @@ def _taken_over(primary: OwnServer, standby: Standby) -> Iterator[None]:
 
 
 def _judge_nothing_lost(**seen: Any) -> Evidence:
-    return judge_fire("The primary killed", "calls amid it were answered 503", lambda: amid(seen, 503) > 0, seen)
+    return judge_fire(seen, UNAVAILABLE, is_unavailable)
 
 
 @experiment(_judge_nothing_lost, fail_over)
@@ -59,7 +67,7 @@ def nothing_lost(failover: Observed) -> Observed:
 def _judge_back_in_time(**seen: Any) -> Evidence:
     if "missing" in seen:
         return not_shown_here(OUTSIDE, seen["missing"])
-    back = first_answers(seen["calls"], seen["ended"])
+    back = first_answers(History.from_data(seen["history"]))
     rows = pd.DataFrame(
         [(what, round(seconds, 2)) for what, seconds in back.items()], columns=["first answer", "seconds"]
     )
@@ -74,13 +82,12 @@ def back_in_time(failover: Observed) -> Observed:
     return failover
 
 
-def first_answers(calls: pd.DataFrame, ended: float) -> dict[str, float]:
-    """Return after how many seconds from the end of a fault each call was first answered as ever, by what was answered.
-
-    Args:
-        calls: as `Load.calls` returns them.
-        ended: the second of the fault's end.
-    """
-    done = (calls["began"] + calls["seconds"] - ended)[calls["began"] + calls["seconds"] >= ended]
-    found = {f"{call} {status}": done[calls["status"] == status] for call, status in ((REGISTER, 202), (ACTIVATE, 200))}
-    return {what: float(seconds.min()) for what, seconds in found.items() if not seconds.empty}
+def first_answers(history: History) -> dict[str, float]:
+    """Return after how many seconds from the end of the fault each kind of call was first answered as ever."""
+    end = fault_of(history).end
+    answers = {"a registration": 202, "an activation": 200}
+    found = {
+        what: [call.end - end for call in history.calls if call.status == status and call.end >= end]
+        for what, status in answers.items()
+    }
+    return {what: min(seconds) for what, seconds in found.items() if seconds}

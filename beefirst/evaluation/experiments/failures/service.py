@@ -5,16 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from math import inf
 from typing import Any
 
 from beefirst.errors import ProcessError
 from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.experiments.failures.stand import TTL_SECONDS
-from beefirst.evaluation.experiments.failures.under_fire import Rows, amid, judge_fire, under_fire
+from beefirst.evaluation.experiments.failures.under_fire import Rows, amid, answered, fault_of, judge_fire, under_fire
 from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.laboratory.api_process import ApiProcess, start_api
 from beefirst.laboratory.false_clock import clock_wrong_by
-from beefirst.laboratory.load import ACTIVATE, CUT_OFF, REGISTER, Load
+from beefirst.laboratory.history.calls import History
 from beefirst.laboratory.testbed import PASSWORD, Testbed
 
 KILLED = 0
@@ -22,23 +23,19 @@ KILLED = 0
 
 
 def _judge_replica_killed(**seen: Any) -> Evidence:
-    felt = "calls at the dead replica were not answered"
-    return judge_fire("A replica killed", felt, lambda: amid(seen, CUT_OFF) > 0, seen)
+    return judge_fire(seen, "calls at the dead replica were not answered", lambda history: amid(history, None) > 0)
 
 
 @experiment(_judge_replica_killed)
 def replica_killed(**settings: Any) -> Observed:
-    """Kill one of two replicas with SIGKILL under load, for good.
+    """Kill one of two replicas with SIGKILL under load, for good, and look after what it owed.
 
     Args:
         settings: of the replicas.
     """
     with Testbed(2, **{"ttl_seconds": TTL_SECONDS, **settings}) as testbed:
-        return under_fire(testbed, _cut_off, _dead(testbed.apis[KILLED]), killed=KILLED)
-
-
-def _cut_off(load: Load, since: float) -> bool:
-    return load.count(REGISTER, CUT_OFF, since=since) + load.count(ACTIVATE, CUT_OFF, since=since) > 2
+        dead = _dead(testbed.apis[KILLED])
+        return under_fire(testbed, "A replica dead", answered(None), dead, mail_may_fail=True, killed=KILLED)
 
 
 @contextmanager
@@ -54,32 +51,37 @@ WAITING = 3
 
 def _judge_mail_server_away(**seen: Any) -> Evidence:
     felt = f"claims without a code while it was away, {WAITING} at least"
-    return judge_fire("The mail server away", felt, lambda: len(_waited(seen)) >= WAITING, seen, lambda: _late(seen))
+    return judge_fire(seen, felt, lambda history: len(_waited(history)) >= WAITING, _late)
 
 
-def _late(seen: Observed) -> Rows:
-    calls, waited = seen["calls"], _waited(seen)
-    served = set(calls["email"][calls["call"] != REGISTER])
-    return [("claims among these whose code came later", len(waited & served), len(waited))]
+def _late(history: History) -> Rows:
+    waited = _waited(history)
+    return [("of these, claims whose code came later", len(waited & _served(history)), len(waited))]
 
 
-def _waited(seen: Observed) -> set[str]:
-    """Return the addresses that were registered before the server came back, and whose clients had no code by then."""
-    calls = seen["calls"]
-    early = calls[calls["began"] + calls["seconds"] < seen["last"]]
-    registered = early["email"][(early["call"] == REGISTER) & (early["status"] == 202)]
-    return set(registered) - set(calls["email"][(calls["call"] != REGISTER) & (calls["began"] < seen["last"])])
+def _waited(history: History) -> set[str]:
+    """Return the addresses that were registered before the server came back, and had no code by then."""
+    back = fault_of(history).end
+    return {call.address for call in history.calls if call.status == 202 and call.end < back} - _served(history, back)
+
+
+def _served(history: History, until: float = inf) -> set[str]:
+    return {mail.address for mail in history.code_mails if mail.at < until}
 
 
 @experiment(_judge_mail_server_away)
 def mail_server_away(testbed: Testbed) -> Observed:
     """Let the mail server hang up and be gone under load, and come back once some registrations are without a code."""
-    return under_fire(testbed, lambda load, _: load.waiting() >= WAITING, testbed.mailbox.away())
+    away = testbed.mailbox.away()
+    return under_fire(testbed, "The mail server away", lambda load, _: load.waiting() >= WAITING, away)
 
 
 HOUR = 3600
 WRONG_BY = (HOUR, -HOUR)
 """Of one replica's clock each."""
+
+ACCOUNTS = 8
+"""So many are made under the wrong clocks."""
 
 NEAR = 60
 """Clocks that differ by less are the same for this."""
@@ -88,10 +90,10 @@ NEAR = 60
 def _judge_clock_wrong(**seen: Any) -> Evidence:
     felt = "the clocks of the replicas are an hour fast, and an hour slow"
 
-    def is_felt() -> bool:
+    def is_felt(_: History) -> bool:
         return all(abs(by - wrong) < NEAR for by, wrong in zip(seen["wrong_by"], WRONG_BY, strict=True))
 
-    return judge_fire("Clocks wrong by an hour", felt, is_felt, seen, lambda: _too_old(seen["too_old"]))
+    return judge_fire(seen, felt, is_felt, lambda _: _too_old(seen["too_old"]))
 
 
 def _too_old(statuses: list[int]) -> Rows:
@@ -120,7 +122,9 @@ def clock_wrong(**settings: Any) -> Observed:
         testbed.apis.append(other)
         too_old = [_activate_too_old(testbed, replica) for replica in range(2)]
         wrong_by = [_clock_of(api) for api in testbed.apis]
-        return under_fire(testbed, lambda load, _: load.made() > 8, wrong_by=wrong_by, too_old=too_old)
+        return under_fire(
+            testbed, "Clocks wrong", lambda load, _: load.made() >= ACCOUNTS, wrong_by=wrong_by, too_old=too_old
+        )
 
 
 def _activate_too_old(testbed: Testbed, replica: int) -> int:

@@ -1,19 +1,18 @@
 """How a part dies under load, and what is asked of what is left: nothing acknowledged lost, nothing invented."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias
 
-import pandas as pd
-
 from beefirst.evaluation.evidence import Evidence, compare, not_shown_here
 from beefirst.evaluation.procedure import Observed
-from beefirst.laboratory.catalog import query
-from beefirst.laboratory.load import ACTIVATE, CUT_OFF, GUESS, REGISTER, Load
+from beefirst.laboratory.history.calls import Call, Fault, History
+from beefirst.laboratory.history.judgement import judge_history
+from beefirst.laboratory.load import Load, made_accounts
 from beefirst.laboratory.testbed import Testbed
 from beefirst.machine.waiting import wait_for
 
-DOCUMENTED = {REGISTER: (202, 503), ACTIVATE: (200, 401, 503), GUESS: (401, 503)}
+DOCUMENTED = {"register": (202, 503), "activate": (200, 401, 503)}
 """What each call may be answered while something dies."""
 
 ANSWER_LIMIT_SECONDS = 30
@@ -31,111 +30,112 @@ WARM_UP = 4
 OUTSIDE = "pip install -r requirements.txt && pytest --nbmake notebooks/10_failures.ipynb"
 """What shows the checks for which a container has not the programs or the rights."""
 
-ROWS = "SELECT email, state, password_hash IS NOT NULL AS hashed FROM registrations WHERE email LIKE %(prefix)s"
+UNAVAILABLE = "calls amid it were answered 503"
 
 Felt: TypeAlias = Callable[[Load, float], object]
 Rows: TypeAlias = list[tuple[object, ...]]
 
 
-def answered(*statuses: int, count: int = 3) -> Felt:
-    """Return what tells whether so many calls have been answered with one of these statuses since a second."""
-    return lambda load, since: sum(load.count(call, *statuses, since=since) for call in DOCUMENTED) >= count
+def answered(*statuses: int | None, count: int = 3) -> Felt:
+    """Return what tells whether so many calls have had one of these statuses since a second; None: no answer."""
+    return lambda load, since: load.count(*statuses, since=since) >= count
 
 
 def under_fire(
-    testbed: Testbed, felt: Felt, fault: AbstractContextManager[object] | None = None, **beside: Any
+    testbed: Testbed,
+    name: str,
+    felt: Felt,
+    fault: AbstractContextManager[object] | None = None,
+    *,
+    mail_may_fail: bool = False,
+    **beside: Any,
 ) -> Observed:
-    """Let a part of a service that is under load fail, and come back; return every call, and what the table holds.
+    """Let a part of a service that is under load fail, and come back; return the history of every call.
 
     Args:
         testbed: of the service.
+        name: of the fault.
         felt: is asked, with the load and the second at which the fault began, until it was felt.
         fault: begins and ends with its block.
+        mail_may_fail: see `History`.
         beside: what else was observed.
     """
-    with Load(testbed) as load:
+    with Load(testbed, mail_may_fail=mail_may_fail) as load:
         wait_for(lambda: load.made() >= WARM_UP, FELT_SECONDS)
-        began = load.second
-        with fault or nullcontext():
+        with load.fault(name), fault or nullcontext():
+            began = load.second
             wait_for(lambda: felt(load, began), FELT_SECONDS)
-            last = load.second
         ended = load.second
         wait_for(lambda: load.made(since=ended), RECOVERY_SECONDS)
-    with testbed.database.connect() as connection:
-        rows = query(connection, ROWS, prefix=f"{load.prefix}%")
-    return {"calls": load.calls(), "rows": rows, "began": began, "last": last, "ended": ended, **beside}
+    return {"history": load.history().to_data(), **beside}
 
 
 def judge_fire(
-    what: str, felt_as: str, is_felt: Callable[[], bool], seen: Observed, more: Callable[[], Rows] = list
+    seen: Observed, felt_as: str, is_felt: Callable[[History], bool], more: Callable[[History], Rows] | None = None
 ) -> Evidence:
     """Return the evidence of what `under_fire` returned; NOT SHOWN HERE where something was missing.
 
     Args:
-        what: has failed, for the summary.
-        felt_as: what shows that it was felt.
-        is_felt: whether it was.
         seen: by `under_fire`, or what was missing.
+        felt_as: what shows that the fault was felt.
+        is_felt: whether it was.
         more: further rows for `compare`.
     """
     if "missing" in seen:
         return not_shown_here(OUTSIDE, seen["missing"])
-    calls, back = seen["calls"], back_after(seen["calls"], seen["ended"])
+    history = History.from_data(seen["history"])
+    fault = fault_of(history)
     rows = [
-        (felt_as, _word(is_felt()), "yes"),
-        *_answers(calls, seen.get("killed", -1)),
-        *_lost(calls, seen["rows"]),
-        ("afterwards an account is registered and activated", _word(back), "yes"),
-        *more(),
+        (felt_as, _word(is_felt(history)), "yes"),
+        *_answers(history.calls, seen.get("killed")),
+        *_explained(history),
+        ("then an account is registered and activated", _word(bool(made_accounts(history.calls, fault.end))), "yes"),
+        *(more(history) if more else ()),
     ]
-    accounts = int(((calls["call"] == ACTIVATE) & (calls["status"] == 200)).sum())
-    refused = int((calls["status"] == 503).sum())
-    return compare(f"{what} amid {len(calls)} calls: {refused} answered 503, none of {accounts} accounts lost", rows)
+    refused = sum(call.status == 503 for call in history.calls)
+    return compare(
+        f"{fault.name} for {fault.end - fault.begin:.1f} s: {len(history.calls)} calls, {refused} of them 503", rows
+    )
+
+
+def fault_of(history: History) -> Fault:
+    """Return what was done to the service; nothing, before all calls, where nothing is told of it."""
+    return next(iter(history.faults), Fault("nothing", 0.0, 0.0))
+
+
+def amid(history: History, *statuses: int | None) -> int:
+    """Return how many of the calls that began while the fault lasted have one of these statuses."""
+    fault = fault_of(history)
+    return sum(call.status in statuses and fault.begin <= call.begin <= fault.end for call in history.calls)
+
+
+def is_unavailable(history: History) -> bool:
+    """Tell whether a fault was felt as UNAVAILABLE says."""
+    return amid(history, 503) > 0
 
 
 def _word(holds: bool) -> str:
     return "yes" if holds else "no"
 
 
-def _answers(calls: pd.DataFrame, killed: int) -> Rows:
-    cut_off = calls["status"] == CUT_OFF
-    known = [status in DOCUMENTED[call] for call, status in zip(calls["call"], calls["status"], strict=True)]
+def _answers(calls: Sequence[Call], killed: int | None) -> Rows:
+    unanswered = [call for call in calls if call.status is None and call.replica != killed]
+    foreign = [call for call in calls if call.status is not None and call.status not in DOCUMENTED[call.kind]]
+    slow = [call for call in calls if call.end - call.begin > ANSWER_LIMIT_SECONDS]
     return [
-        ("answers that are none of those documented", int((~pd.Series(known, dtype=bool) & ~cut_off).sum()), 0),
-        ("calls that were not answered", int((cut_off & (calls["replica"] != killed)).sum()), 0),
-        (f"answers after more than {ANSWER_LIMIT_SECONDS} s", int((calls["seconds"] > ANSWER_LIMIT_SECONDS).sum()), 0),
+        ("answers that are none of those documented", len(foreign), 0),
+        ("calls that were not answered", len(unanswered), 0),
+        (f"answers after more than {ANSWER_LIMIT_SECONDS} s", len(slow), 0),
     ]
 
 
-def _lost(calls: pd.DataFrame, rows: pd.DataFrame) -> Rows:
-    active = set(rows["email"][rows["state"] == "ACTIVE"])
-    ended = rows[rows["state"].isin(["EXPIRED", "LOCKED"])]
-    tried = calls[calls["call"] == ACTIVATE]
-    acknowledged = set(tried["email"][tried["status"] == 200])
+def _explained(history: History) -> Rows:
+    judgement = judge_history(history)
+    unexplained = [finding for finding in judgement.findings if finding.result != "explained"]
     return [
-        ("activations were acknowledged", _word(bool(acknowledged)), "yes"),
-        ("activations acknowledged, and lost", len(acknowledged - active), 0),
-        ("accounts ACTIVE that nobody activated", len(active - set(tried["email"])), 0),
-        ("right codes refused at the first answer", _refused_at_first(tried), 0),
-        ("registrations that nobody made", len(set(rows["email"]) - set(calls["email"])), 0),
-        ("ended registrations that keep a hash", int(ended["hashed"].sum()), 0),
+        ("activations were acknowledged", _word(any(call.status == 200 for call in history.calls)), "yes"),
+        ("activations acknowledged, and lost", len(judgement.lost), 0),
+        ("accounts ACTIVE that nobody activated", len(judgement.invented), 0),
+        ("ended registrations that keep a hash", len(judgement.hashes_kept), 0),
+        ("addresses whose answers and rows no order explains", len(unexplained), 0),
     ]
-
-
-def _refused_at_first(tried: pd.DataFrame) -> int:
-    first = tried.groupby("email", sort=False)["status"].first()
-    return int((first == 401).sum())
-
-
-def back_after(calls: pd.DataFrame, ended: float) -> bool:
-    """Tell whether some account was both registered and activated after a second."""
-    later = calls[calls["began"] >= ended]
-    registered = set(later["email"][(later["call"] == REGISTER) & (later["status"] == 202)])
-    return bool(registered & set(later["email"][(later["call"] == ACTIVATE) & (later["status"] == 200)]))
-
-
-def amid(observed: Observed, *statuses: int) -> int:
-    """Return how many of the calls that began while a fault lasted were answered with one of these statuses."""
-    calls = observed["calls"]
-    during = calls[calls["began"].between(observed["began"], observed["ended"])]
-    return int(during["status"].isin(statuses).sum())
