@@ -19,7 +19,7 @@ from beefirst.laboratory.history.calls import History
 from beefirst.laboratory.testbed import PASSWORD, Testbed
 
 KILLED = 0
-"""The replica that dies; its neighbour lives."""
+"""The replica that dies; its neighbours live."""
 
 
 def _judge_replica_killed(**seen: Any) -> Evidence:
@@ -27,15 +27,10 @@ def _judge_replica_killed(**seen: Any) -> Evidence:
 
 
 @experiment(_judge_replica_killed)
-def replica_killed(**settings: Any) -> Observed:
-    """Kill one of two replicas with SIGKILL under load, for good, and look after what it owed.
-
-    Args:
-        settings: of the replicas.
-    """
-    with Testbed(2, **{"ttl_seconds": TTL_SECONDS, **settings}) as testbed:
-        dead = _dead(testbed.apis[KILLED])
-        return under_fire(testbed, "A replica dead", answered(None), dead, mail_may_fail=True, killed=KILLED)
+def replica_killed(testbed: Testbed) -> Observed:
+    """Kill the first replica with SIGKILL under load, for good, and look after what it owed."""
+    dead = _dead(testbed.apis[KILLED])
+    return under_fire(testbed, "A replica dead", answered(None), dead, mail_may_fail=True, killed=KILLED)
 
 
 @contextmanager
