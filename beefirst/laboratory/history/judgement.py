@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from beefirst.laboratory.history.calls import ANSWERS, Call, History, Row
 from beefirst.laboratory.history.conflict import least_conflict
-from beefirst.laboratory.history.linearizability import Event, Placed, Problem, Result, search
+from beefirst.laboratory.history.linearizability import search
 from beefirst.laboratory.history.model import Rules
+from beefirst.laboratory.history.problem import Event, Placed, Problem, Result
 
 ENDED = ("EXPIRED", "LOCKED")
 
@@ -74,8 +75,9 @@ class Judgement:
         """What was found, in a sentence or two."""
         told = [finding.sentence for finding in self.findings if finding.result != "explained"]
         told += [f"An ended row of {address} keeps a hash." for address in self.hashes_kept]
-        told += [f"An activation of {address} was acknowledged and is lost." for address in self.lost]
-        told += [f"The row of {address} is ACTIVE, and no call explains that." for address in self.invented]
+        found = {finding.address for finding in self.findings if finding.result == "impossible"}
+        told += [f"{it}: an acknowledged activation is lost." for it in self.lost if it not in found]
+        told += [f"{it}: the row is ACTIVE, and no call explains that." for it in self.invented if it not in found]
         told += self.answers_unknown
         if not self.findings:
             return "Nothing was recorded."

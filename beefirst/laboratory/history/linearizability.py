@@ -8,16 +8,13 @@ history impossible that is possible; where windows leave a moment open, it may p
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Literal
 
-from beefirst.laboratory.history.calls import Call, ClockStep, CodeMail, Row
-from beefirst.laboratory.history.model import DAY, OVERDUE, Model, Rules, Window
+from beefirst.laboratory.history.calls import Call, ClockStep, Row
+from beefirst.laboratory.history.model import DAY, OVERDUE, Model, Window
+from beefirst.laboratory.history.problem import Event, Found, Placed, Problem
 from beefirst.registration.states import Outcome
 
-Event = Call | Row | ClockStep
-Result = Literal["explained", "impossible", "undecided"]
-
-MOST_STATES = 100_000
+MOST_STATES = 50_000
 """So many states are tried: some seconds."""
 
 NO_MATTER: Window = (inf, inf)
@@ -27,56 +24,6 @@ CLAIMED = "claimed"
 
 SEEN_AS = {OVERDUE: ("CLAIMED", "EXPIRED")}
 """What the table may say of a state; of any other, that state."""
-
-
-@dataclass(frozen=True)
-class Placed:
-    """One event in the order that was found.
-
-    Attributes:
-        event: by its number.
-        at: about when it took effect.
-        effect: on the address: claimed, or the outcome of a code that was judged; empty where it changed nothing.
-    """
-
-    event: int
-    at: float
-    effect: str = ""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search has found.
-
-    Attributes:
-        result: undecided where MOST_STATES were tried, which is no pass.
-        order: where it is explained: all events that took effect, in an order that does it.
-        states: how many were tried.
-    """
-
-    result: Result
-    order: Sequence[Placed] = ()
-    states: int = 0
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What happened to one address.
-
-    Attributes:
-        rules: of the service.
-        events: calls, sights of the row, and steps of the clock.
-        mails: the codes that came.
-        free: the numbers of events of which the answer does not count: they may have happened or not, at any time
-            after they began. Calls without an answer are so by themselves.
-        free_mails: the numbers of mails for which there need be no claim.
-    """
-
-    rules: Rules
-    events: Sequence[Event]
-    mails: Sequence[CodeMail]
-    free: frozenset[int] = frozenset()
-    free_mails: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -93,6 +40,7 @@ class _Search:
         self.rules, self.mails, self.free_mails = problem.rules, problem.mails, problem.free_mails
         self.events, self.most_states = problem.events, most_states
         self.is_free = [number in problem.free or _is_unknown(event) for number, event in enumerate(self.events)]
+        self.begins = [event.begin for event in self.events]
         self.ends = [inf if free else event.end for free, event in zip(self.is_free, self.events, strict=True)]
         codes = {mail.code for mail in self.mails}
         self.codes = [
@@ -107,81 +55,87 @@ class _Search:
         self.needed_mails = sum(1 << number for number in range(len(self.mails)) if number not in self.free_mails)
         span = _span(self.events) + self.rules.uncertainty
         self.forgets, self.no_time_passes = span >= DAY, span < self.rules.ttl_seconds
+        self.no_claim_ends = self.no_time_passes and not self.rules.mail_may_fail
 
     def run(self) -> Found:
         """Search depth-first, without recursion: an order may be longer than Python's stack."""
         start = _Node()
-        seen, path = {start}, list[Placed]()
         if self._is_done(start):
             return Found("explained", (), 1)
-        stack = [self._next(start)]
+        seen, path, stack = {start}, list[list[Placed]](), [self._next(start)]
         while stack:
             step = next(stack[-1], None)
             if step is None:
                 stack.pop()
                 del path[-1:]
-                continue
-            node, placed = step
-            if node in seen:
-                continue
-            if self._is_done(node):
-                return Found("explained", (*path, placed), len(seen))
-            seen.add(node)
-            if len(seen) > self.most_states:
-                return Found("undecided", (), len(seen))
-            path.append(placed)
-            stack.append(self._next(node))
+            elif step[0] not in seen:
+                node, placed = step
+                if self._is_done(node):
+                    return Found("explained", _in_order([*path, placed]), len(seen))
+                seen.add(node)
+                if len(seen) > self.most_states:
+                    return Found("undecided", (), len(seen))
+                path.append(placed)
+                stack.append(self._next(node))
         return Found("impossible", (), len(seen))
 
     def _is_done(self, node: _Node) -> bool:
         return node.placed & self.needed == self.needed and node.used & self.needed_mails == self.needed_mails
 
-    def _next(self, node: _Node) -> Iterator[tuple[_Node, Placed]]:
-        """Yield what may come next; first what changes nothing, which is most often right."""
-        idle = [number for number in self._left(node) if self._never_matters(number, node.model)]
-        if not all(self._steps(number, node, (self.events[number].begin, self.ends[number])) for number in idle):
-            return
-        candidates = list(self._candidates(node))
-        sooner = [candidate for candidate in candidates if candidate[0] in idle][:1]  # it may as well come now
-        steps = [step for number, at in sooner or candidates for step in self._steps(number, node, at)]
-        yield from sorted(steps, key=lambda step: bool(step[1].effect))
-
-    def _left(self, node: _Node) -> list[int]:
-        return [number for number in self.by_end if not node.placed >> number & 1]
+    def _next(self, node: _Node) -> Iterator[tuple[_Node, list[Placed]]]:
+        """Yield what may come next, and the events that are placed then; first what changes nothing, as most do."""
+        changing = list[tuple[_Node, list[Placed]]]()
+        for number, at in self._candidates(node):
+            for model, used, effect in self._after(number, node, at):
+                if not effect and self.is_free[number]:
+                    continue
+                placed = Placed(number, _between(at), effect)
+                step = self._with_idle(_Node(node.placed | 1 << number, used, self._forget(model)), placed)
+                if step and effect:
+                    changing.append(step)
+                elif step:
+                    yield step
+        yield from changing
 
     def _candidates(self, node: _Node) -> Iterator[tuple[int, Window]]:
         """Yield what begins before anything that is left has ended, one of those that may change places."""
-        left = self._left(node)
+        left = [number for number in self.by_end if not node.placed >> number & 1]
         latest = self.ends[left[0]] if left else inf
-        now = max((event.begin for number, event in enumerate(self.events) if node.placed >> number & 1), default=-inf)
+        now = max((self.begins[number] for number in self.by_end if node.placed >> number & 1), default=-inf)
         tried = dict[object, float]()
         for number in left:
-            begin, kind = max(now, self.events[number].begin), self.kinds[number]
+            begin, kind = max(now, self.begins[number]), self.kinds[number]
             if begin <= latest and begin < tried.get(kind, inf):
                 tried[kind] = begin
                 yield number, (begin, min(latest, self.ends[number]))
 
-    def _never_matters(self, number: int, model: Model) -> bool:
+    def _with_idle(self, node: _Node, placed: Placed) -> tuple[_Node, list[Placed]] | None:
+        """Place all that has no effect any more, whenever it comes; None where one of those cannot be so."""
+        if not self._has_idle(node.model):
+            return node, [placed]
+        idle = [number for number in self.by_end if not node.placed >> number & 1 and self._is_idle(number, node.model)]
+        if not all(any(self._after(number, node, (self.begins[number], self.ends[number]))) for number in idle):
+            return None
+        bits = sum(1 << number for number in idle)
+        later = [Placed(number, max(placed.at, self.begins[number])) for number in idle]
+        return replace(node, placed=node.placed | bits), [placed, *later]
+
+    def _has_idle(self, model: Model) -> bool:
+        return model.state == "ACTIVE" or (self.no_claim_ends and model.state in ("CLAIMED", "LOCKED"))
+
+    def _is_idle(self, number: int, model: Model) -> bool:
         """Tell whether an event that must have happened has no effect, now or later."""
         event = self.events[number]
         if self.is_free[number] or model.state == "ACTIVE":
             return not self.is_free[number]
-        if not self.no_time_passes or self.rules.mail_may_fail or not isinstance(event, Call):
+        if not isinstance(event, Call):
             return False
         if model.state == "CLAIMED":
             return event.kind == "register" or event.password != model.password
-        return model.state == "LOCKED" and model.cooling is not None
+        return model.cooling is not None
 
-    def _steps(self, number: int, node: _Node, at: Window) -> list[tuple[_Node, Placed]]:
-        """Return what may become of a node by an event, each with the event's place."""
-        return [
-            (
-                _Node(node.placed | 1 << number, used, model if self.forgets else replace(model, guessed=NO_MATTER)),
-                Placed(number, _between(at), effect),
-            )
-            for model, used, effect in self._after(number, node, at)
-            if effect or not self.is_free[number]
-        ]
+    def _forget(self, model: Model) -> Model:
+        return model if self.forgets else replace(model, guessed=NO_MATTER)
 
     def _after(self, number: int, node: _Node, at: Window) -> Iterator[tuple[Model, int, str]]:
         """Yield what the model may become by an event, which mails are used then, and the event's effect."""
@@ -204,7 +158,10 @@ class _Search:
     def _registered(self, call: Call, node: _Node, at: Window, may_lack_mail: bool) -> Iterator[tuple[Model, int, str]]:
         """Yield what a registration may do: nothing; or claim, with one of the codes that came later, or with none."""
         yield from ((settled, node.used, "") for settled in self._settled(node.model, at) if not settled.is_free)
-        codes = [(mail.code, 1 << number, mail.at) for number, mail in enumerate(self.mails)]
+        codes = [
+            (mail.code, 1 << number, inf if number in self.free_mails else mail.at)
+            for number, mail in enumerate(self.mails)
+        ]
         if may_lack_mail or self.rules.mail_may_fail or self.free_mails:
             codes.append(("", 0, inf))
         for code, bit, came in codes:
@@ -244,6 +201,12 @@ def _seen(settled: Model, row: Row, at: Window) -> Iterator[Model]:
     is_seen = row.state in SEEN_AS.get(settled.state, (settled.state,)) and row.attempts == settled.attempts
     if is_seen and (not row.code or not settled.code or row.code == settled.code):
         yield settled.sweep() if row.state == "EXPIRED" else settled
+
+
+def _in_order(path: Sequence[Sequence[Placed]]) -> list[Placed]:
+    """Return all that was placed, what has no effect between the others: sorting keeps the order of equal times."""
+    placed = [place for step in path for place in step]
+    return sorted(placed, key=lambda place: place.at)
 
 
 def _between(at: Window) -> float:
