@@ -1,6 +1,7 @@
 """A history as a picture: a lane for each client, a bar for each call, and where each took effect."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -197,16 +198,18 @@ def _draw_seen(axes: Axes, axis: TimeAxis, findings: Sequence[Finding], mails: S
     """Draw the codes that came, the rows that were seen, and the steps of the clock."""
     for mail in mails:
         axes.scatter([axis.place(mail.at)], [lane], marker="v", s=40, color=BLUE, zorder=3)  # type: ignore[attr-defined]
-    for finding in findings:
-        for number, event in enumerate(finding.events):
-            if isinstance(event, Row):
-                colour = RED if number in finding.conflict else INK
-                place = axis.place((event.begin + event.end) / 2)
-                axes.scatter([place], [lane], marker="D", s=34, color=colour, zorder=3)
-                label = event.state if event.state != "none" else "no row"
-                axes.text(place, lane + 0.3, label, ha="center", va="top", fontsize=8, color=colour, fontweight="bold")
-            if isinstance(event, ClockStep):
-                axes.axvline(axis.place(event.end), color=GREY, linestyle=":", linewidth=1.2)
+    events = [(it, n in finding.conflict) for finding in findings for n, it in enumerate(finding.events)]
+    for event, _ in events:
+        if isinstance(event, ClockStep):
+            axes.axvline(axis.place(event.end), color=GREY, linestyle=":", linewidth=1.2)
+    rows = [(axis.place((it.begin + it.end) / 2), it.state, doubted) for it, doubted in events if isinstance(it, Row)]
+    for place in dict.fromkeys(place for place, *_ in rows):
+        states = Counter(state if state != "none" else "no row" for at, state, _ in rows if at == place)
+        colour = RED if any(doubted for at, _, doubted in rows if at == place) else INK
+        axes.scatter([place], [lane], marker="D", s=34, color=colour, zorder=3)
+        label = ", ".join(f"{count} {state}" if states.total() > 1 else state for state, count in states.items())
+        side = "center" if len(states) == 1 else "right"
+        axes.text(place, lane + 0.3, label, ha=side, va="top", fontsize=8, color=colour, fontweight="bold")
 
 
 def _draw_path(axes: Axes, axis: TimeAxis, bars: Sequence[_Bar], addresses: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.experiments.failures.stand import TTL_SECONDS, Stand
 from beefirst.evaluation.experiments.failures.under_fire import (
     UNAVAILABLE,
-    answered,
+    failing,
     is_unavailable,
     judge_fire,
     under_fire,
@@ -36,13 +36,13 @@ ONE_LOG_FILE = ("--wal-segsize=64",)
 
 
 def _judge_killed(**seen: Any) -> Evidence:
-    return judge_fire(seen, UNAVAILABLE, is_unavailable)
+    return judge_fire(seen, UNAVAILABLE, is_unavailable, drawn=True)
 
 
 @experiment(_judge_killed)
 def killed(stand: Stand) -> Observed:
     """Kill PostgreSQL with SIGKILL under load, and start it again once that was felt."""
-    return stand.missing or under_fire(stand.testbed, "PostgreSQL killed", answered(503), _dead(stand.server))
+    return stand.missing or under_fire(stand.testbed, "PostgreSQL killed", failing, _dead(stand.server))
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def silent(stand: Stand, seconds: float = 0) -> Observed:
         return stand.missing
 
     def felt(load: Load, since: float) -> bool:
-        return load.second - since >= seconds and bool(answered(503)(load, since))
+        return load.second - since >= seconds and failing(load, since)
 
     return under_fire(stand.testbed, "PostgreSQL silent", felt, stand.server.silence())
 
@@ -109,7 +109,7 @@ def _judge_crowded_out(**seen: Any) -> Evidence:
 @experiment(_judge_crowded_out)
 def crowded_out(stand: Stand) -> Observed:
     """Let others take every connection that PostgreSQL has, the service's as well, and leave once that was felt."""
-    return stand.missing or under_fire(stand.testbed, "Every connection taken", answered(503), _crowd(stand.testbed))
+    return stand.missing or under_fire(stand.testbed, "Every connection taken", failing, _crowd(stand.testbed))
 
 
 @contextmanager
@@ -156,7 +156,7 @@ def disk_full(**settings: Any) -> Observed:
         except (EmbeddedServerError, ProcessError) as error:
             return {"missing": str(error)}
         testbed = parts.enter_context(Testbed(1, server.url, **{"ttl_seconds": TTL_SECONDS, **settings}))
-        return under_fire(testbed, "The disk full", answered(503), _full(disk, testbed))
+        return under_fire(testbed, "The disk full", failing, _full(disk, testbed))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from beefirst.evaluation.experiments.failures.stand import TTL_SECONDS
 from beefirst.evaluation.experiments.failures.under_fire import (
     OUTSIDE,
     UNAVAILABLE,
-    answered,
+    failing,
     fault_of,
     is_unavailable,
     judge_fire,
@@ -21,8 +21,13 @@ from beefirst.evaluation.experiments.failures.under_fire import (
 from beefirst.evaluation.procedure import Observed, experiment, measurement
 from beefirst.evaluation.promises import FAILOVER_SECONDS
 from beefirst.laboratory.history.calls import History
+from beefirst.laboratory.load import Load
 from beefirst.laboratory.own_server import OwnServer, Standby
 from beefirst.laboratory.testbed import Testbed
+
+OUTAGE_SECONDS = 8.5
+"""Between the primary's end and the promotion. Whoever tries to reconnect in pauses of 1, 2, 4 and 8 seconds is then
+amid the longest, and comes too late."""
 
 
 @measurement
@@ -42,7 +47,11 @@ def fail_over(**settings: Any) -> Observed:
             return {"missing": str(error)}
         url = f"{primary.url_with(standby)}?target_session_attrs=read-write"
         testbed = parts.enter_context(Testbed(2, url, **{"ttl_seconds": TTL_SECONDS, **settings}))
-        return under_fire(testbed, "The primary dead", answered(503), _taken_over(primary, standby))
+
+        def felt(load: Load, since: float) -> bool:
+            return load.second - since >= OUTAGE_SECONDS and failing(load, since)
+
+        return under_fire(testbed, "The primary dead", felt, _taken_over(primary, standby))
 
 
 @contextmanager
@@ -55,7 +64,7 @@ def _taken_over(primary: OwnServer, standby: Standby) -> Iterator[None]:
 
 
 def _judge_nothing_lost(**seen: Any) -> Evidence:
-    return judge_fire(seen, UNAVAILABLE, is_unavailable)
+    return judge_fire(seen, UNAVAILABLE, is_unavailable, drawn=True)
 
 
 @experiment(_judge_nothing_lost, fail_over)

@@ -11,7 +11,7 @@ from typing import Any
 from beefirst.errors import ProcessError
 from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.experiments.failures.stand import TTL_SECONDS
-from beefirst.evaluation.experiments.failures.under_fire import Rows, amid, answered, fault_of, judge_fire, under_fire
+from beefirst.evaluation.experiments.failures.under_fire import Rows, amid, failing, fault_of, judge_fire, under_fire
 from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.laboratory.api_process import ApiProcess, start_api
 from beefirst.laboratory.false_clock import clock_wrong_by
@@ -30,7 +30,7 @@ def _judge_replica_killed(**seen: Any) -> Evidence:
 def replica_killed(testbed: Testbed) -> Observed:
     """Kill the first replica with SIGKILL under load, for good, and look after what it owed."""
     dead = _dead(testbed.apis[KILLED])
-    return under_fire(testbed, "A replica dead", answered(None), dead, mail_may_fail=True, killed=KILLED)
+    return under_fire(testbed, "A replica dead", failing, dead, mail_may_fail=True, killed=KILLED)
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any, TypeAlias
 
+from beefirst.evaluation.display.swimlanes import swimlanes
 from beefirst.evaluation.evidence import Evidence, compare, not_shown_here
 from beefirst.evaluation.procedure import Observed
 from beefirst.laboratory.history.calls import Call, Fault, History
-from beefirst.laboratory.history.judgement import judge_history
+from beefirst.laboratory.history.judgement import Judgement, judge_history
 from beefirst.laboratory.load import Load, made_accounts
 from beefirst.laboratory.testbed import Testbed
 from beefirst.machine.waiting import wait_for
@@ -20,6 +22,9 @@ ANSWER_LIMIT_SECONDS = 30
 
 FELT_SECONDS = 30
 """A fault that nobody feels within this time shows nothing."""
+
+FELT_BY = 3
+"""So many calls fail before a fault ends."""
 
 RECOVERY_SECONDS = 60
 """For hanging: how long to wait for a new account after a fault is over."""
@@ -36,9 +41,9 @@ Felt: TypeAlias = Callable[[Load, float], object]
 Rows: TypeAlias = list[tuple[object, ...]]
 
 
-def answered(*statuses: int | None, count: int = 3) -> Felt:
-    """Return what tells whether so many calls have had one of these statuses since a second; None: no answer."""
-    return lambda load, since: load.count(*statuses, since=since) >= count
+def failing(load: Load, since: float) -> bool:
+    """Tell whether some calls that began at a second or later could not be served."""
+    return load.count(500, 503, None, since=since) >= FELT_BY
 
 
 def under_fire(
@@ -71,7 +76,12 @@ def under_fire(
 
 
 def judge_fire(
-    seen: Observed, felt_as: str, is_felt: Callable[[History], bool], more: Callable[[History], Rows] | None = None
+    seen: Observed,
+    felt_as: str,
+    is_felt: Callable[[History], bool],
+    more: Callable[[History], Rows] | None = None,
+    *,
+    drawn: bool = False,
 ) -> Evidence:
     """Return the evidence of what `under_fire` returned; NOT SHOWN HERE where something was missing.
 
@@ -80,22 +90,24 @@ def judge_fire(
         felt_as: what shows that the fault was felt.
         is_felt: whether it was.
         more: further rows for `compare`.
+        drawn: show the calls as a picture in the place of the rows.
     """
     if "missing" in seen:
         return not_shown_here(OUTSIDE, seen["missing"])
     history = History.from_data(seen["history"])
-    fault = fault_of(history)
+    fault, judgement = fault_of(history), judge_history(history)
     rows = [
+        ("activations were acknowledged", _word(any(call.status == 200 for call in history.calls)), "yes"),
         (felt_as, _word(is_felt(history)), "yes"),
         *_answers(history.calls, seen.get("killed")),
-        *_explained(history),
+        *_explained(judgement),
         ("then an account is registered and activated", _word(bool(made_accounts(history.calls, fault.end))), "yes"),
         *(more(history) if more else ()),
     ]
-    refused = sum(call.status == 503 for call in history.calls)
-    return compare(
-        f"{fault.name} for {fault.end - fault.begin:.1f} s: {len(history.calls)} calls, {refused} of them 503", rows
-    )
+    seconds, refused = fault.end - fault.begin, sum(call.status == 503 for call in history.calls)
+    summary = f"{fault.name} for {seconds:.1f} s: {len(history.calls)} calls, {refused} of them answered 503"
+    evidence = compare(summary, rows)
+    return replace(evidence, picture=swimlanes(history, judgement)) if drawn else evidence
 
 
 def fault_of(history: History) -> Fault:
@@ -129,11 +141,9 @@ def _answers(calls: Sequence[Call], killed: int | None) -> Rows:
     ]
 
 
-def _explained(history: History) -> Rows:
-    judgement = judge_history(history)
+def _explained(judgement: Judgement) -> Rows:
     unexplained = [finding for finding in judgement.findings if finding.result != "explained"]
     return [
-        ("activations were acknowledged", _word(any(call.status == 200 for call in history.calls)), "yes"),
         ("activations acknowledged, and lost", len(judgement.lost), 0),
         ("accounts ACTIVE that nobody activated", len(judgement.invented), 0),
         ("ended registrations that keep a hash", len(judgement.hashes_kept), 0),
