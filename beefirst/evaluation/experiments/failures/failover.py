@@ -25,6 +25,9 @@ from beefirst.laboratory.load import Load
 from beefirst.laboratory.own_server import OwnServer, Standby
 from beefirst.laboratory.testbed import Testbed
 
+ANSWERS = {"a registration": 202, "an activation": 200}
+"""The answers that show that the service is back, by what was asked."""
+
 OUTAGE_SECONDS = 8.5
 """Between the primary's end and the promotion. Whoever tries to reconnect in pauses of 1, 2, 4 and 8 seconds is then
 amid the longest, and comes too late."""
@@ -77,12 +80,11 @@ def _judge_back_in_time(**seen: Any) -> Evidence:
     if "missing" in seen:
         return not_shown_here(OUTSIDE, seen["missing"])
     back = first_answers(History.from_data(seen["history"]))
-    rows = pd.DataFrame(
-        [(what, round(seconds, 2)) for what, seconds in back.items()], columns=["first answer", "seconds"]
-    )
-    holds = len(back) == 2 and max(back.values()) <= FAILOVER_SECONDS
-    when = " and ".join(f"{what} after {seconds:.1f} s" for what, seconds in back.items()) or "no answer as ever"
-    return Evidence(holds, f"{when} of the promotion; {FAILOVER_SECONDS} s at most", rows)
+    rows = pd.DataFrame([(it, back.get(it)) for it in ANSWERS], columns=["first answer as ever", "seconds"])
+    told = [f"{it} after {back[it]:.1f} s" if it in back else f"never {it}" for it in ANSWERS]
+    holds = len(back) == len(ANSWERS) and max(back.values()) <= FAILOVER_SECONDS
+    summary = f"{' and '.join(told)} of the promotion; {FAILOVER_SECONDS} s at most"
+    return Evidence(holds, summary, rows.round({"seconds": 2}))
 
 
 @experiment(_judge_back_in_time, fail_over)
@@ -94,9 +96,8 @@ def back_in_time(failover: Observed) -> Observed:
 def first_answers(history: History) -> dict[str, float]:
     """Return after how many seconds from the end of the fault each kind of call was first answered as ever."""
     end = fault_of(history).end
-    answers = {"a registration": 202, "an activation": 200}
     found = {
         what: [call.end - end for call in history.calls if call.status == status and call.end >= end]
-        for what, status in answers.items()
+        for what, status in ANSWERS.items()
     }
     return {what: min(seconds) for what, seconds in found.items() if seconds}

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pandas as pd
+
 from beefirst.errors import EmbeddedServerError
 from beefirst.laboratory.cleanup import Owned
 from beefirst.laboratory.own_server import OwnServer
@@ -32,3 +34,10 @@ class Stand(Owned):
                 return
             settings = {"ttl_seconds": TTL_SECONDS, **settings}
             self.testbed = parts.enter_context(Testbed(replicas, self.server.url, **settings))
+
+    def running(self) -> pd.DataFrame:
+        """Return what runs where: the columns what, where; where there is no server of its own, why."""
+        if self.missing:
+            return pd.DataFrame([("PostgreSQL of its own", self.missing["missing"])], columns=["what", "where"])
+        own = pd.DataFrame([("PostgreSQL of its own", f"port {self.server.port}")], columns=["what", "where"])
+        return pd.concat([own, self.testbed.running()])
