@@ -43,6 +43,7 @@ class OwnServer(Owned):
         settings: of PostgreSQL, beside SETTINGS or in their place.
 
     Attributes:
+        folder: its own, with all that it writes.
         port: where it listens on 127.0.0.1, also after it was started again.
         url: leads to its database `beefirst`, password included.
 
@@ -55,9 +56,9 @@ class OwnServer(Owned):
         self.port = free_port()
         self.url = f"postgresql://beefirst:beefirst@{local_name('127.0.0.1')}:{self.port}/beefirst"
         with self._making() as parts, uninterrupted():
-            folder = Path(parts.enter_context(new_folder("beefirst-own-server-", parent)))
-            folder.chmod(folder_mode())
-            self._cluster = _Cluster(folder, self.port)
+            self.folder = Path(parts.enter_context(new_folder("beefirst-own-server-", parent)))
+            self.folder.chmod(folder_mode())
+            self._cluster = _Cluster(self.folder, self.port)
             parts.callback(self._cluster.stop)
             self._make_data()
             self.configure(**SETTINGS | settings)
