@@ -24,6 +24,7 @@ AREAS = {
     "http.toml": "what is answered",
     "answer_times.toml": "what the time of an answer tells",
     "sweeper.toml": "how claims end by themselves",
+    "failures.toml": "what a part that dies takes along",
     "jupyter.toml": "what protects JupyterLab",
     "compose.toml": "what a container may do",
     "evaluation.toml": "the machinery that judges all of these",

@@ -12,6 +12,7 @@ from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.experiments.failures.stand import TTL_SECONDS, Stand
 from beefirst.evaluation.experiments.failures.under_fire import (
     UNAVAILABLE,
+    amid,
     failing,
     is_unavailable,
     judge_fire,
@@ -76,22 +77,22 @@ def silent(stand: Stand, seconds: float = 0) -> Observed:
 
 
 SESSIONS = 12
-"""So many that some are amid a statement, and that every connection of every replica is ended again and again."""
+"""So many that every connection of every replica is ended again and again."""
 
 
 def _judge_sessions_ended(**seen: Any) -> Evidence:
-    felt = f"sessions ended, {SESSIONS} at least"
-    return judge_fire(seen, felt, lambda _: sum(seen["ended_sessions"]) >= SESSIONS)
+    felt = f"sessions ended, {SESSIONS} at least, one of them amid a statement"
+    return judge_fire(seen, felt, lambda history: sum(seen["ended_sessions"]) >= SESSIONS and amid(history, 503) > 0)
 
 
 @experiment(_judge_sessions_ended)
 def sessions_ended(testbed: Testbed) -> Observed:
-    """End every session of the service in PostgreSQL, and those in their places, until there were SESSIONS of them."""
+    """End every session of the service in PostgreSQL, and those in their places, until some call has felt it."""
     sessions = list[int]()
 
     def end_them(load: Load, since: float) -> bool:
         sessions.append(_end_sessions(testbed))
-        return sum(sessions) >= SESSIONS and load.second - since > 1
+        return sum(sessions) >= SESSIONS and load.count(500, 503, since=since) > 0
 
     return under_fire(testbed, "Every session ended", end_them, ended_sessions=sessions)
 
