@@ -28,7 +28,7 @@ from beefirst.laboratory.testbed import Testbed
 ANSWERS = {"a registration": 202, "an activation": 200}
 """The answers that show that the service is back, by what was asked."""
 
-OUTAGE_SECONDS = 8.5
+OUTAGE_SECONDS = 7.8
 """Between the primary's end and the promotion. Whoever tries to reconnect in pauses of 1, 2, 4 and 8 seconds is then
 amid the longest, and comes too late."""
 
