@@ -26,6 +26,8 @@ LONGEST_FIRST = (
     "tests/browser/",
     "notebooks/00",
     "notebooks/07",
+    "notebooks/10",
+    "tests/evaluation/experiments/test_failures.py",
 )
 """What takes long, in the order in which it begins, for at the end everybody waits for it.
 

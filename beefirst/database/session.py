@@ -30,6 +30,7 @@ RELIED_ON = {
     "quote_all_identifiers": "off",
     "row_security": "on",
     "statement_timeout": "0",
+    "synchronous_commit": "on",
 }
 """What else is relied on. PgBouncer in transaction mode forgets these from one transaction to the next."""
 

@@ -192,7 +192,7 @@ def _becomes_ready(process: subprocess.Popen[bytes], pid_file: Path) -> bool:
 def _is_ready(pid_file: Path, pid: int) -> bool:
     with suppress(FileNotFoundError):
         lines = pid_file.read_text().split("\n")
-        return lines[:1] == [str(pid)] and lines[7:8] == ["ready   "]
+        return lines[:1] == [str(pid)] and lines[7:8] in (["ready   "], ["standby "])
     return False
 
 

@@ -88,6 +88,18 @@ CHECKS: dict[str, dict[str, str]] = {
         "ATTACK.11": "No header of a mail and no line of the log can be forged",
         "ATTACK.12": "Logs, figures and health give no secret away, however it is spelled",
     },
+    "10_failures": {
+        "FIRE.1": "PostgreSQL killed and started again: nothing acknowledged is lost, and nobody has to help",
+        "FIRE.2": "The same where every session is ended",
+        "FIRE.3": "The same where PostgreSQL falls silent: what cannot be served is refused in time",
+        "FIRE.4": "The same where others have taken every connection",
+        "FIRE.5": "The same where the disk is full",
+        "FIRE.6": "The mail server away: the codes come once it is back",
+        "FIRE.7": "A replica killed for good: its neighbour serves on, and nothing acknowledged is lost",
+        "FIRE.8": "Hosts an hour fast and an hour slow: all go by the database's time",
+        "FIRE.9": "The primary killed: its synchronous standby has everything that was acknowledged",
+        "FIRE.10": "The service is back within 5 seconds of the standby's promotion",
+    },
     "11_sabotage": {
         "SAB.1": "Each defect that is picked is caught by the check that claims what it breaks, for a reason that fits",
         "SAB.2": "The same checks say nothing against an unharmed copy",
@@ -99,6 +111,9 @@ CHECKS: dict[str, dict[str, str]] = {
 
 START_BUDGET_SECONDS = 60
 """NFR-P1 of the specification: ready within 60 seconds of the command."""
+
+FAILOVER_SECONDS = 5
+"""How long after the promotion of a standby the service is back."""
 
 SPECIFIED_COLUMNS = (
     # column, type, length, nullable, default, key

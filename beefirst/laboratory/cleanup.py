@@ -115,10 +115,15 @@ def release(kind: str, *what: object) -> None:
     _reaper().tell("release", kind, *what)
 
 
-def new_folder(prefix: str) -> tempfile.TemporaryDirectory[str]:
-    """Return a new temporary folder that goes with the process at the latest."""
+def new_folder(prefix: str, parent: Path | None = None) -> tempfile.TemporaryDirectory[str]:
+    """Return a new temporary folder that goes with the process at the latest.
+
+    Args:
+        prefix: how its name begins.
+        parent: where it is made; in the folder of all temporary folders where left out.
+    """
     with uninterrupted():
-        return tempfile.TemporaryDirectory(prefix=prefix, dir=_reaper().folder, ignore_cleanup_errors=True)
+        return tempfile.TemporaryDirectory(prefix=prefix, dir=parent or _reaper().folder, ignore_cleanup_errors=True)
 
 
 def common_folder() -> Path:

@@ -123,6 +123,22 @@ class MailServer(Controller):
         event = self.handler.may_take
         self.loop.call_soon_threadsafe(event.clear if waiting else event.set)
 
+    def go_away(self) -> None:
+        """Hang up on every client, and listen no more; the thread goes on."""
+        asyncio.run_coroutine_threadsafe(self._go_away(), self.loop).result(END_SECONDS)
+
+    def come_back(self) -> None:
+        """Listen again, on the same port."""
+        asyncio.run_coroutine_threadsafe(self._come_back(), self.loop).result(END_SECONDS)
+
+    async def _go_away(self) -> None:
+        assert self.server  # noqa: S101
+        self.server.close()
+        await self._hang_up()
+
+    async def _come_back(self) -> None:
+        self.server = await self._create_server()
+
     def end(self) -> None:
         """End the thread, and with it every connection; doing so again does nothing."""
         if threading.current_thread() is self._thread:  # where garbage happened to be collected; it cannot await itself

@@ -67,6 +67,15 @@ class Mailbox(Owned):
         finally:
             self._server.let_wait(False)
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Let the mail server be gone in this block: it hangs up, and nothing listens on its port."""
+        self._server.go_away()
+        try:
+            yield
+        finally:
+            self._server.come_back()
+
     def wait_for_held(self, count: int, seconds: float = 10) -> Sequence[Held]:
         """Return the mails that have had to wait, once there are `count` of them or `seconds` are over."""
         with self._arrival:

@@ -59,6 +59,7 @@ class Testbed(Owned):
 
     Args:
         replicas: how many API processes share the database and the mail server.
+        server: the URL of the PostgreSQL on which the database is made; the one for experiments where left out.
         settings: of every replica, by the name that the environment uses; `code` as for `ApiProcess`.
 
     Attributes:
@@ -68,11 +69,11 @@ class Testbed(Owned):
         apis: the replicas.
     """
 
-    def __init__(self, replicas: int = 1, **settings: Any) -> None:
+    def __init__(self, replicas: int = 1, server: str | None = None, **settings: Any) -> None:
         self.ttl_seconds = int(settings.get("ttl_seconds", DEFAULTS["ttl_seconds"]))
         self.max_attempts = int(settings.get("max_attempts", DEFAULTS["max_attempts"]))
         with self._making() as parts:
-            self.database = parts.enter_context(ScratchDatabase())
+            self.database = parts.enter_context(ScratchDatabase(server))
             self._mailbox = parts.enter_context(Mailbox())
             self._settings = {"mail_url": self._mailbox.url, **settings}
             self.apis = [parts.enter_context(self._start()) for _ in range(replicas)]

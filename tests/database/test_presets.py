@@ -46,6 +46,7 @@ PRESETS = {
     "locks": ("lock_timeout", "1ms"),
     "idle in transaction": ("idle_in_transaction_session_timeout", "1ms"),
     "idle": ("idle_session_timeout", "1ms"),
+    "commits": ("synchronous_commit", "off"),
 }
 """What an administrator may have preset, each otherwise than we need it."""
 

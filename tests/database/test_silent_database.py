@@ -1,9 +1,7 @@
 """A database that is there and says nothing: its processes are stopped, as in a machine that hangs."""
 
 import asyncio
-import os
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +16,7 @@ from beefirst.database.pool import create_pool, open_pool, run_step
 from beefirst.embedded_postgres.server import EmbeddedServer
 from beefirst.errors import DatabaseUnavailableError
 from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.own_server import silence
 from beefirst.machine.waiting import wait_until
 from beefirst.settings import Settings
 from tests.support.http_client import activate, register
@@ -48,28 +47,6 @@ def api(server: EmbeddedServer) -> Iterator[ApiProcess]:
     """For tests that leave it able to serve."""
     with start(server) as running:
         yield running
-
-
-def processes_of(server: EmbeddedServer) -> list[int]:
-    """Return the server and its children."""
-    main = str(server.process.pid)
-    children = subprocess.run(["ps", "-o", "pid=", "--ppid", main], capture_output=True, text=True, check=True).stdout
-    return [int(main), *map(int, children.split())]
-
-
-@contextmanager
-def silence(server: EmbeddedServer) -> Iterator[None]:
-    """Stop a server where it stands, and let it go on at the end of the block."""
-    stopped = list[int]()
-    try:
-        os.kill(server.process.pid, signal.SIGSTOP)  # first, so that it has no more children afterwards
-        stopped += processes_of(server)
-        for process in stopped[1:]:
-            os.kill(process, signal.SIGSTOP)
-        yield
-    finally:
-        for process in [*stopped[1:], server.process.pid]:
-            os.kill(process, signal.SIGCONT)
 
 
 @contextmanager
@@ -105,7 +82,7 @@ def both_requests(api: ApiProcess) -> list[httpx.Response]:
 def test_requests_to_a_silent_database_are_503_and_the_next_ones_after_it_are_served(
     server: EmbeddedServer, api: ApiProcess
 ) -> None:
-    with silence(server):
+    with silence(server.process.pid):
         answers = both_requests(api)
     wait_until(lambda: api.get("/health/ready").status_code == 200)
     afterwards = both_requests(api)
@@ -122,7 +99,7 @@ def test_statements_that_were_under_way_when_it_fell_silent_are_503_and_leave_th
     with locked_table(server), ThreadPoolExecutor(2) as clients:
         under_way = [clients.submit(partial(register, api, f"{number}@example.com")) for number in range(2)]
         wait_until(lambda: claims_wait(server, 2))
-        with silence(server):
+        with silence(server.process.pid):
             answers = [request.result() for request in under_way]
     wait_until(lambda: api.get("/health/ready").status_code == 200)
     with ThreadPoolExecutor(6) as clients:
@@ -140,7 +117,7 @@ def test_sigterm_ends_the_service_in_order_while_the_database_is_silent(server: 
         client = threading.Thread(target=lambda: statuses.append(register(ending, ADA).status_code))
         client.start()
         wait_until(lambda: claims_wait(server, 1))
-        with silence(server):
+        with silence(server.process.pid):
             ending.send_signal(signal.SIGTERM)
             status = ending.wait_for_end(DOCKER_KILLS_AFTER)
             client.join(20)
@@ -159,7 +136,7 @@ def test_whoever_stops_waiting_for_a_step_waits_for_no_silent_server(server: Emb
         async with open_pool(create_pool(settings)) as pool:
             step = asyncio.create_task(run_step(pool, lambda connection: connection.execute("SELECT pg_sleep(60)")))
             await asyncio.to_thread(wait_until, lambda: is_asleep(server))
-            with silence(server):
+            with silence(server.process.pid):
                 began = loop.time()
                 step.cancel()
                 await asyncio.wait({step})
