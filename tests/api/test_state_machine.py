@@ -16,8 +16,8 @@ from psycopg_pool import AsyncConnectionPool
 from beefirst.database.pool import run_step
 from beefirst.database.registrations import RegistrationStore
 from beefirst.laboratory.clock import let_pass
+from beefirst.laboratory.history.model import OVERDUE, Model, Rules
 from beefirst.registration.rules import Registration
-from beefirst.registration.states import Outcome
 from tests.support.databases import empty, migrated_database
 from tests.support.fakes import FakePasswords, RecordingCourier
 
@@ -25,42 +25,11 @@ TTL, MAX_ATTEMPTS, SAFE = 3600.0, 3, 60.0
 """Time passes in whole TTLs, give or take SAFE seconds, so that the seconds of the test itself decide nothing."""
 
 ADDRESSES = st.sampled_from(["ada@example.com", " Bob@Example.com"])
+STORED_AS = {OVERDUE: "CLAIMED"}
 PASSWORDS = st.sampled_from(["correct horse", "another horse"])
 
 
-@dataclass
-class Model:
-    """What the rules say of one address."""
-
-    state: str = "none"
-    password: str = ""
-    code: str = ""
-    attempts: int = 0
-    age: float = 0
-    guesses: int = 0
-    cool_downs: int = 0
-    cooling: float = 0
-    guessed: float = 0
-
-    def free(self) -> bool:
-        return self.cooling <= 0 and (self.state in ("none", "EXPIRED", "LOCKED") or self.overdue())
-
-    def overdue(self) -> bool:
-        return self.state == "CLAIMED" and self.age >= TTL
-
-    def activate(self, password: str, right: bool) -> Outcome:
-        if self.state != "CLAIMED" or self.overdue():
-            return Outcome.NO_CLAIM
-        if password != self.password:
-            return Outcome.WRONG_PASSWORD
-        if right:
-            self.state = "ACTIVE"
-            return Outcome.ACTIVATED
-        self.attempts, self.guesses, self.guessed = self.attempts + 1, self.guesses + 1, 0
-        if self.guesses % MAX_ATTEMPTS == 0:
-            self.cooling, self.cool_downs = TTL, self.cool_downs + 1  # an hour is both the first and the longest
-        self.state = "LOCKED" if self.attempts == MAX_ATTEMPTS else "CLAIMED"
-        return Outcome.LOCKED if self.state == "LOCKED" else Outcome.WRONG_CODE
+RULES = Rules(TTL, MAX_ATTEMPTS)
 
 
 @dataclass
@@ -93,57 +62,62 @@ class ServiceBesideModel(RuleBasedStateMachine):
         empty(world.raw)
         store = RegistrationStore(partial(run_step, world.pool), TTL, MAX_ATTEMPTS)
         self.service = Registration(store, FakePasswords(), RecordingCourier())
-        self.model = {"ada@example.com": Model(), "bob@example.com": Model()}
+        self.models = {"ada@example.com": Model(), "bob@example.com": Model()}
+        self.now = 0.0
 
     def run_steps(self, make: Callable[[], Any]) -> Any:
         return world.runner.run(make())
 
+    @property
+    def at(self) -> tuple[float, float]:
+        return self.now, self.now
+
+    def settled(self, email: str) -> Model:
+        """Return what an address has become by the passing of time, which is known exactly."""
+        (self.models[email],) = self.models[email].settled(RULES, self.at)
+        return self.models[email]
+
     @rule(address=ADDRESSES, password=PASSWORDS)
     def register(self, address: str, password: str) -> None:
-        model = self.model[address.strip().lower()]
+        email = address.strip().lower()
+        model = self.settled(email)
         registered = self.run_steps(lambda: self.service.register(address, password))
 
-        assert (registered.claim is not None) == model.free()
-        if registered.claim:
-            model.state, model.password, model.code = "CLAIMED", password, registered.code
-            model.attempts, model.age = 0, 0.0
+        assert (registered.claim is not None) == model.is_free
+        self.models[email] = model.register(password, registered.code, self.at)
 
     @rule(address=ADDRESSES, password=PASSWORDS, right=st.booleans())
     def try_to_activate(self, address: str, password: str, right: bool) -> None:
         self.activate(address, password, right)
 
     def activate(self, address: str, password: str, right: bool) -> None:
-        model = self.model[address.strip().lower()]
+        email = address.strip().lower()
+        model = self.settled(email)
         code = model.code or "0000"
         tried = code if right else f"{(int(code) + 1) % 10_000:04}"
-
         attempt = self.run_steps(lambda: self.service.activate(address, password, tried))
 
-        assert attempt.outcome == model.activate(password, right)
+        outcome, self.models[email] = model.activate(password, tried, RULES, self.at)
+        assert attempt.outcome == outcome
 
     @rule(address=ADDRESSES, times=st.integers(1, MAX_ATTEMPTS))
     def guess_with_the_claims_own_password(self, address: str, times: int) -> None:
         for _ in range(times):
-            self.activate(address, self.model[address.strip().lower()].password or "correct horse", right=False)
+            self.activate(address, self.models[address.strip().lower()].password or "correct horse", right=False)
 
     @rule(seconds=st.sampled_from([TTL - SAFE, TTL + SAFE, 25 * TTL]))
     def let_time_pass(self, seconds: float) -> None:
         let_pass(world.raw, seconds)
-        for model in self.model.values():
-            model.age, model.guessed = model.age + seconds, model.guessed + seconds
-            model.cooling -= seconds
-            if model.guessed >= 24 * TTL:
-                model.guesses = model.cool_downs = 0
+        self.now += seconds
 
-    @precondition(lambda self: any(model.overdue() for model in self.model.values()))
+    @precondition(lambda self: any(self.settled(email).state == OVERDUE for email in self.models))
     @rule()
     def sweep(self) -> None:
         expired = self.run_steps(self.service.expire)
 
-        overdue = [model for model in self.model.values() if model.overdue()]
+        overdue = [email for email in self.models if self.settled(email).state == OVERDUE]
         assert len(expired) == len(overdue)
-        for model in overdue:
-            model.state = "EXPIRED"
+        self.models = {email: self.settled(email).sweep() for email in self.models}
 
     @invariant()
     def the_table_is_as_the_model_says(self) -> None:
@@ -152,8 +126,8 @@ class ServiceBesideModel(RuleBasedStateMachine):
         ).fetchall()
 
         assert {row[0]: row[1:] for row in rows} == {
-            email: (model.state, model.attempts, model.state in ("EXPIRED", "LOCKED"))
-            for email, model in self.model.items()
+            email: (STORED_AS.get(model.state, model.state), model.attempts, model.state in ("EXPIRED", "LOCKED"))
+            for email, model in self.models.items()
             if model.state != "none"
         }
 

@@ -1,30 +1,22 @@
 """A history as a picture: a lane for each client, a bar for each call, and where each took effect."""
 
 import textwrap
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.transforms import ScaledTranslation
 
 from beefirst.evaluation.display.charts import Chart, new_axes
+from beefirst.evaluation.display.swimlane_marks import INK, draw_addresses, draw_legend, draw_seen
 from beefirst.evaluation.display.tables import BLUE, GREEN, GREY, ORANGE, RED
 from beefirst.evaluation.display.time_axis import TimeAxis
-from beefirst.laboratory.history.calls import Call, ClockStep, History, Row
+from beefirst.laboratory.history.calls import Call, History
 from beefirst.laboratory.history.judgement import Finding, Judgement
 
-INK, PALE, PALE_INK = "#111827", "#E5E7EB", "#9CA3AF"
+PALE, PALE_INK = "#E5E7EB", "#9CA3AF"
 COLOURS = {202: (BLUE, "white"), 200: (GREEN, "white"), 401: (ORANGE, INK)}
 HEIGHT = 0.6
 """Of a bar, where a lane has 1; what took effect is marked at its lower edge, clear of the words."""
-
-SPACES: dict[str, Any] = {"handlelength": 1.2, "handletextpad": 0.4, "columnspacing": 1.1}
-"""Between the parts of the legend."""
 
 MOST_CALLS = 100
 """More are not shown; whoever draws a longer history chooses addresses."""
@@ -64,14 +56,17 @@ def swimlanes(history: History, judgement: Judgement, addresses: Sequence[str] =
     axis = TimeAxis.of([(it.begin, it.end) for it in (*told, *history.faults)] + [(it.at, it.at) for it in mails])
     title = "\n".join(textwrap.wrap(_title(judgement, findings), 80))
     figure, axes = new_axes(0.36 * len(lanes) + 1.55 + 0.2 * title.count("\n"), title, "")
-    axes.set_title(title, loc="left", fontsize=11.5, fontweight="bold", pad=22 if history.faults else 10)
+    axes.set_title(
+        title, loc="left", fontsize=11.5, fontweight="bold", pad=22 if history.faults or len(findings) > 1 else 10
+    )
     _draw_lanes(axes, axis, lanes)
     _draw_faults(axes, axis, history)
     for bar in bars:
         _draw_bar(axes, axis, bar, bars)
-    _draw_seen(axes, axis, findings, mails, len(lanes) - 1)
+    draw_seen(axes, axis, findings, mails, len(lanes) - 1)
+    draw_addresses(axes, axis, findings)
     _draw_path(axes, axis, bars, [finding.address for finding in findings])
-    _draw_legend(axes, figure)
+    draw_legend(axes, figure)
     return Chart(figure, title.replace("\n", " "))
 
 
@@ -147,7 +142,8 @@ def _draw_bar(axes: Axes, axis: TimeAxis, bar: _Bar, bars: Sequence[_Bar]) -> No
     left, right = axis.place(call.begin), axis.place(call.end)
     width = max(right - left, 0.003 * axis.length)
     colour, ink = COLOURS.get(call.status or 0, ("white", INK))
-    axes.barh(bar.lane, width, left=left, height=HEIGHT, color=PALE if bar.is_pale else colour, zorder=2)
+    face = PALE if bar.is_pale else colour
+    axes.barh(bar.lane, width, left=left, height=HEIGHT, zorder=2, linewidth=0.8, edgecolor="white", color=face)
     if call.is_unknown:
         _leave_open(axes, left, left + width, bar.lane, axis.length)
     if bar.is_in_conflict:
@@ -194,24 +190,6 @@ def _write(axes: Axes, axis: TimeAxis, bar: _Bar, bars: Sequence[_Bar], span: tu
             return
 
 
-def _draw_seen(axes: Axes, axis: TimeAxis, findings: Sequence[Finding], mails: Sequence[object], lane: int) -> None:
-    """Draw the codes that came, the rows that were seen, and the steps of the clock."""
-    for mail in mails:
-        axes.scatter([axis.place(mail.at)], [lane], marker="v", s=40, color=BLUE, zorder=3)  # type: ignore[attr-defined]
-    events = [(it, n in finding.conflict) for finding in findings for n, it in enumerate(finding.events)]
-    for event, _ in events:
-        if isinstance(event, ClockStep):
-            axes.axvline(axis.place(event.end), color=GREY, linestyle=":", linewidth=1.2)
-    rows = [(axis.place((it.begin + it.end) / 2), it.state, doubted) for it, doubted in events if isinstance(it, Row)]
-    for place in dict.fromkeys(place for place, *_ in rows):
-        states = Counter(state if state != "none" else "no row" for at, state, _ in rows if at == place)
-        colour = RED if any(doubted for at, _, doubted in rows if at == place) else INK
-        axes.scatter([place], [lane], marker="D", s=34, color=colour, zorder=3)
-        label = ", ".join(f"{count} {state}" if states.total() > 1 else state for state, count in states.items())
-        side = "center" if len(states) == 1 else "right"
-        axes.text(place, lane + 0.3, label, ha=side, va="top", fontsize=8, color=colour, fontweight="bold")
-
-
 def _draw_path(axes: Axes, axis: TimeAxis, bars: Sequence[_Bar], addresses: Sequence[str]) -> None:
     """Join what had an effect on an address, in the order in which it had."""
     for address in addresses:
@@ -224,26 +202,3 @@ def _moment(bar: _Bar, axis: TimeAxis) -> float:
     """Return where a call took effect: of one without an answer that may be after it was given up."""
     at = bar.call.begin if bar.at is None else bar.at
     return axis.place(max(at, bar.call.begin) if bar.call.is_unknown else min(max(at, bar.call.begin), bar.call.end))
-
-
-def _draw_legend(axes: Axes, figure: Figure) -> None:
-    handles = [
-        Patch(color=BLUE, label="register 202"),
-        Patch(color=GREEN, label="activate 200"),
-        Patch(color=ORANGE, label="activate 401"),
-        Patch(facecolor="white", edgecolor=GREY, label="no answer, or 503: perhaps done"),
-        _mark("o", INK, 7, "took effect"),
-        _mark("o", "white", 4.5, "changed nothing"),
-        _mark("v", BLUE, 6, "code mailed"),
-        _mark("D", INK, 5, "row"),
-    ]
-    below = ScaledTranslation(0, -0.52, figure.dpi_scale_trans)
-    legend = axes.legend(handles=handles, ncols=8, frameon=False, fontsize=8, loc="upper center", **SPACES)
-    legend.set_bbox_to_anchor((0.47, 0), transform=axes.transAxes + below)
-
-
-def _mark(marker: str, colour: str, size: float, label: str) -> Line2D:
-    edge = INK if colour == "white" else colour
-    return Line2D(
-        [], [], marker=marker, color="none", markerfacecolor=colour, markeredgecolor=edge, markersize=size, label=label
-    )

@@ -19,6 +19,7 @@ AREAS = {
     "startup.toml": "how the API starts, and refuses to",
     "settings.toml": "settings that are read and have an effect",
     "rules.toml": "how an account comes to be, and does not",
+    "races.toml": "what is answered where clients meet at one row",
     "budgets.toml": "how often a code may be guessed",
     "mail.toml": "what is mailed, when and by whom",
     "http.toml": "what is answered",

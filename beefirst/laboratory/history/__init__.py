@@ -17,5 +17,6 @@ Record while the clients work, whatever happens to the service meanwhile, and ju
 
 `calls` has the data, `recorder` and `clients` record it, `model` says what one call does, `linearizability` looks for
 an order of the calls of one address, `conflict` for the least that none explains, and `judgement` says what all of it
-shows. A history that is too long for the search is undecided, and does not hold.
+shows. A history that is too long for the search is undecided, and does not hold: let few calls of an address, some ten,
+stay without an answer where mail may fail, and rather use more addresses. Each must be one that nobody claimed before.
 """

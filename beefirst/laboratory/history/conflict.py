@@ -17,7 +17,7 @@ MOST_ATTEMPTS = 10**6
 
 Told = tuple[Literal["event", "mail"], int]
 
-MOST_STATES = 2_000
+MOST_STATES = 1_000
 """What is not seen to be impossible after so many states stays in the conflict, which may then be less than least."""
 
 
@@ -81,7 +81,7 @@ def _counts(problem: Problem, number: int) -> bool:
 
 def _up_to_the_first_that_cannot_be(problem: Problem) -> Problem:
     """Free all that ended later than the first moment at which the history is impossible."""
-    ends = sorted({event.end for event in problem.events})
+    ends = sorted({event.end for event in problem.events} | {mail.at for mail in problem.mails})
     low, high = 0, len(ends) - 1
     while low < high:
         middle = (low + high) // 2
@@ -128,8 +128,8 @@ def _explain(problem: Problem, numbers: Sequence[int]) -> str:
         return f"these {count} 200 ({names}) cannot {all_of} be: an address has one owner."
     if activated and rows:
         return f"an acknowledged activation is lost: the answer 200 {names}, and the row is {_state(rows[-1])}."
-    if [*map(type, events)] == [Call] and refused:
-        return f"the answer 401 of {refused[0].client} refused the right code and password of a claim in time."
+    if refused and not rows and not activated:
+        return f"the answer 401 of {refused[-1].client} refused the right code and password of a claim in time."
     if rows and rows[-1].state == "ACTIVE":
         return "the row is ACTIVE, and no call explains that."
     if activated:

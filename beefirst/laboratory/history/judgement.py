@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from beefirst.laboratory.history.calls import ANSWERS, Call, History, Row
-from beefirst.laboratory.history.conflict import least_conflict
-from beefirst.laboratory.history.linearizability import search
+from beefirst.laboratory.history.conflict import Conflict, least_conflict
+from beefirst.laboratory.history.linearizability import MOST_STATES, search
 from beefirst.laboratory.history.model import Rules
 from beefirst.laboratory.history.problem import Event, Placed, Problem, Result
 
@@ -87,13 +87,18 @@ class Judgement:
         )
 
 
-def judge_history(history: History) -> Judgement:
-    """Return what a history shows, address by address."""
+def judge_history(history: History, most_states: int = MOST_STATES) -> Judgement:
+    """Return what a history shows, address by address.
+
+    Args:
+        history: what was recorded.
+        most_states: after so many states of one address its search gives up, undecided.
+    """
     rules = Rules(history.ttl_seconds, history.max_attempts, history.mail_may_fail, history.uncertainty)
     addresses = history.addresses
     ended = [row for row in history.rows if row.state in ENDED and row.has_hash]
     return Judgement(
-        [judge_address(history, address, rules) for address in addresses],
+        [_judge_address(history, address, rules, most_states) for address in addresses],
         [address for address in addresses if _is_lost(history, address)],
         [address for address in addresses if _is_invented(history, address)],
         list(dict.fromkeys(row.address for row in ended)),
@@ -103,20 +108,27 @@ def judge_history(history: History) -> Judgement:
     )
 
 
-def judge_address(history: History, address: str, rules: Rules) -> Finding:
-    """Return what a history shows of one of its addresses."""
+def _judge_address(history: History, address: str, rules: Rules, most_states: int) -> Finding:
     calls = [call for call in history.calls if call.is_answered or call.is_unknown]
     told: list[Event] = [*calls, *history.clock_steps, *history.rows]
     events = sorted((event for event in told if event.address == address), key=lambda event: event.begin)
     problem = Problem(rules, events, [mail for mail in history.code_mails if mail.address == address])
-    found = search(problem)
+    found = search(problem, most_states)
     if found.result == "explained":
         return Finding(address, found.result, f"{address}: explained.", events, found.order, (), found.states)
     if found.result == "undecided":
         sentence = f"{address}: undecided after {found.states} states; its history is too long for the search."
         return Finding(address, found.result, sentence, events, (), (), found.states)
     conflict = least_conflict(problem)
-    return Finding(address, found.result, f"{address}: {conflict.sentence}", events, (), conflict.events, found.states)
+    sentence = " ".join(dict.fromkeys([f"{address}: {conflict.sentence}", *_concluded(history, address, conflict)]))
+    return Finding(address, found.result, sentence, events, (), conflict.events, found.states)
+
+
+def _concluded(history: History, address: str, conflict: Conflict) -> list[str]:
+    """Return what matters most of an address that cannot be explained, where the least conflict does not say so."""
+    lost = ["An acknowledged activation is lost."] * _is_lost(history, address)
+    invented = ["The row is ACTIVE, and no call explains that."] * _is_invented(history, address)
+    return [it for it in (*lost, *invented) if it.rstrip(".").lower() not in conflict.sentence.lower()]
 
 
 def _is_lost(history: History, address: str) -> bool:

@@ -14,7 +14,7 @@ from beefirst.laboratory.history.model import DAY, OVERDUE, Model, Window
 from beefirst.laboratory.history.problem import Event, Found, Placed, Problem
 from beefirst.registration.states import Outcome
 
-MOST_STATES = 50_000
+MOST_STATES = 20_000
 """So many states are tried: some seconds."""
 
 NO_MATTER: Window = (inf, inf)
@@ -104,8 +104,13 @@ class _Search:
         now = max((self.begins[number] for number in self.by_end if node.placed >> number & 1), default=-inf)
         tried = dict[object, float]()
         for number in left:
-            begin, kind = max(now, self.begins[number]), self.kinds[number]
-            if begin <= latest and begin < tried.get(kind, inf):
+            if self.begins[number] > latest:
+                continue
+            begin, kind = (
+                min(latest, max(now, self.begins[number])),
+                self.kinds[number],
+            )  # idle ones begin when they may
+            if begin < tried.get(kind, inf):
                 tried[kind] = begin
                 yield number, (begin, min(latest, self.ends[number]))
 

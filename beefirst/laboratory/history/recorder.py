@@ -130,11 +130,19 @@ class Recorder:
         return Row(address, begin, end, state, attempts, has_hash, self._name("code", code))
 
     def let_pass(self, connection: Connection[Any], address: str, seconds: float) -> None:
-        """Let time pass for an address, as `laboratory.clock` does, while no call is under way for it."""
+        """Let time pass for an address, as `laboratory.clock` does, and write it down."""
+        with self.clock_step(address, seconds):
+            let_pass(connection, seconds, address)
+
+    @contextmanager
+    def clock_step(self, address: str, seconds: float) -> Iterator[None]:
+        """Write down that time passes for an address at some moment of this block, as in a transaction of its own."""
         begin = self.now()
-        let_pass(connection, seconds, address)
-        with self._lock:
-            self._steps.append(ClockStep(address, seconds, begin, self.now()))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._steps.append(ClockStep(address, seconds, begin, self.now()))
 
     @contextmanager
     def fault(self, name: str) -> Iterator[None]:
@@ -147,13 +155,17 @@ class Recorder:
                 self._faults.append(Fault(name, begin, self.now()))
 
     def history(self) -> History:
-        """Return what has been written down so far."""
+        """Return what has been written down so far, of the addresses that some call was about.
+
+        What the table held of them before is not known: an address is one that nobody has claimed before.
+        """
         with self._lock:
+            called = {call.address for call in self._calls}
             history = History(
                 self.ttl_seconds,
                 self.max_attempts,
                 sorted(self._calls, key=lambda call: call.begin),
-                list(self._mails.values()),
+                [mail for mail in self._mails.values() if mail.address in called],
                 list(self._rows),
                 list(self._steps),
                 list(self._faults),

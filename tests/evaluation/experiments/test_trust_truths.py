@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from beefirst.evaluation.evidence import Evidence
-from beefirst.evaluation.experiments.trust_truths import changes, claims, guesses, kills, proofs, raw_sql
+from beefirst.evaluation.experiments.trust_truths import changes, claims, guesses, kills, proofs, races, raw_sql
 from beefirst.evaluation.observations import from_data
 from beefirst.laboratory.api_process import start_api
 from beefirst.laboratory.project_copy import ProjectCopy
@@ -153,6 +153,25 @@ def test_replicas_behave_as_one(sound: Testbed) -> None:
     with Testbed() as apart, ScratchDatabase() as other, start_api(other.url, MAIL_URL=apart.mailbox.url) as stranger:
         apart.apis.append(stranger)
         fails(changes.replicas_as_one(apart), "claimed at the first, activated at the second, 401, CLAIMED")
+
+
+def test_the_answers_of_a_race_have_an_order(sound: Testbed, careless: Testbed) -> None:
+    assert races.one_order(sound).holds
+    fails(races.one_order(careless), "late@example.net", "impossible")
+
+
+def test_a_race_that_was_not_all_written_down_does_not_hold(evidence_of: Callable[..., Evidence]) -> None:
+    evidence = evidence_of(races.one_order)
+    assert evidence.trace
+    assert evidence.trace.data
+    history, met = evidence.trace.data["history"], evidence.trace.data["met"]
+
+    assert evidence.holds, evidence.summary
+    fails(judge_anew(races.one_order, evidence, history={**history, "rows": history["rows"][:-1]}), "not seen")
+    fails(judge_anew(races.one_order, evidence, history={**history, "calls": history["calls"][:-1]}))
+    fails(judge_anew(races.one_order, evidence, history={**history, "code_mails": []}))
+    fails(judge_anew(races.one_order, evidence, met={**met, races.LATE: 0}))
+    fails(judge_anew(races.one_order, evidence, history={**history, "calls": []}), "no call explains that")
 
 
 def test_a_replay_changes_nothing(sound: Testbed, careless: Testbed) -> None:
