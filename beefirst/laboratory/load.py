@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import replace
 
 from beefirst.errors import MailError, ProcessError
 from beefirst.laboratory.cleanup import Owned
@@ -80,9 +79,7 @@ class Load(Owned):
         recorder.collect_mail(self._testbed.mailbox)
         with self._testbed.database.connect() as connection:
             recorder.read_rows(connection)
-        history = recorder.history()
-        called = {call.address for call in history.calls}
-        return replace(history, code_mails=[mail for mail in history.code_mails if mail.address in called])
+        return recorder.history()
 
 
 def made_accounts(calls: Sequence[Call], since: float = 0) -> set[str]:

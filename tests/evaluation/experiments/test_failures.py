@@ -230,7 +230,7 @@ def test_clocks_that_are_right_and_too_few_sessions_show_nothing() -> None:
     assert judged(database.sessions_ended, history=history, ended_sessions=[6, 0, 6]).holds
     fails(
         judged(database.sessions_ended, history=history, ended_sessions=[6, 0]),
-        "sessions ended, 12 at least, one of them amid a statement, no",
+        "sessions ended, 12 at least, until a call was answered 503, no",
     )
 
 

@@ -81,7 +81,7 @@ SESSIONS = 12
 
 
 def _judge_sessions_ended(**seen: Any) -> Evidence:
-    felt = f"sessions ended, {SESSIONS} at least, one of them amid a statement"
+    felt = f"sessions ended, {SESSIONS} at least, until a call was answered 503"
     return judge_fire(seen, felt, lambda history: sum(seen["ended_sessions"]) >= SESSIONS and amid(history, 503) > 0)
 
 
