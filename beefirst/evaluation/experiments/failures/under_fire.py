@@ -17,8 +17,8 @@ from beefirst.machine.waiting import wait_for
 DOCUMENTED = {"register": (202, 503), "activate": (200, 401, 503)}
 """What each call may be answered while something dies."""
 
-ANSWER_LIMIT_SECONDS = 30
-"""An answer that takes longer hangs: passwords wait for 12 seconds at most, and a step of the database takes 7."""
+ANSWER_LIMIT_SECONDS = 20
+"""An answer that takes longer hangs: a password waits for 2 seconds or so, and a step of the database takes 7."""
 
 FELT_SECONDS = 30
 """A fault that nobody feels within this time shows nothing."""
