@@ -34,8 +34,11 @@ BEFORE_THE_CONTAINER_SECONDS = 30
 READ_IN_THE_BROWSER = "01_compose.json"
 """The record of the notebook that another test runs as a reader does."""
 
-WITHOUT_ITS_OWN_SERVER = "10_failures"
-"""The image has no PostgreSQL that a notebook could kill."""
+HIDDEN = {"10_failures": {f"FIRE.{number}" for number in (1, 3, 4, 5, 8, 9, 10)}}
+"""The image has no PostgreSQL that a notebook could kill, no clock that it could falsify, and no right to mount a disk."""
+
+TOO_BUSY = "this machine is too busy to tell"
+"""What ATTACK.2 says where the noise of the times would hide a leak."""
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +70,8 @@ def test_a_notebook_holds_inside_the_container(folder: Path, notebook: str) -> N
 
     assert list(cases) == list(CHECKS[notebook])
     assert {key: told.get("message") for key, case in cases.items() for told in case.iter("failure")} == {}
-    assert {key for key, case in cases.items() if case.find("skipped") is not None} == set()
+    hidden = {key: str(told.get("message")) for key, case in cases.items() for told in case.iter("skipped")}
+    assert {key for key, said in hidden.items() if not said.startswith(TOO_BUSY)} == HIDDEN.get(notebook, set())
 
 
 def test_the_time_from_the_creation_of_the_container_fits_a_clock_outside(folder: Path, stack: ComposeStack) -> None:
@@ -89,7 +93,7 @@ def test_the_command_says_so_line_by_line(report: Report) -> None:
     assert made.returncode == 0, made.stdout
     assert [line.split()[0] for line in lines] == [*SHIPPED[1:], FIRST]
     assert [line for line in lines if not line.split()[1].startswith("PASS")] == []
-    assert {line.split()[0] for line in lines if "not shown here" in line} == {WITHOUT_ITS_OWN_SERVER}
+    assert {line.split()[0] for line in lines if "not shown here" in line} - {"08_attacks"} == HIDDEN.keys()
 
 
 def test_every_verdict_follows_from_the_data_beside_it(folder: Path, beefirst: Run) -> None:
