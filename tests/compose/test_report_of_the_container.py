@@ -35,7 +35,7 @@ READ_IN_THE_BROWSER = "01_compose.json"
 """The record of the notebook that another test runs as a reader does."""
 
 HIDDEN = {"10_failures": {f"FIRE.{number}" for number in (1, 3, 4, 5, 8, 9, 10)}}
-"""The image has no PostgreSQL that a notebook could kill, no clock that it could falsify, and no right to mount a disk."""
+"""The image has no PostgreSQL that a notebook could kill, no clock to falsify, and no right to mount a disk."""
 
 TOO_BUSY = "this machine is too busy to tell"
 """What ATTACK.2 says where the noise of the times would hide a leak."""
