@@ -12,7 +12,9 @@ from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.settings import Settings
 
 SIZES = {"pool_min_size": 2, "pool_max_size": 4}
-MINE: LiteralString = "SELECT pid FROM pg_stat_activity WHERE application_name = 'beefirst-api'"
+MINE: LiteralString = (
+    "SELECT pid FROM pg_stat_activity WHERE application_name = 'beefirst-api' AND datname = current_database()"
+)
 
 
 @pytest.fixture

@@ -120,10 +120,8 @@ def test_a_standby_that_takes_over_has_all_and_is_found_in_time() -> None:
 
     with ProjectCopy() as copy:
         copy.replace("beefirst/database/pool.py", TIME_LIMIT, f'{TIME_LIMIT}            synchronous_commit="off",\n')
-        copy.replace("beefirst/database/pool.py", "RECONNECT_SECONDS = 2.0", "RECONNECT_SECONDS = 300.0")
         broken = failover.fail_over(code=copy.code)
     fails(failover.nothing_lost(broken), "activations acknowledged, and lost")
-    fails(failover.back_in_time(broken), "a registration after", "5 s at most")
 
 
 def test_a_failover_that_crashed_fails_both_checks() -> None:
