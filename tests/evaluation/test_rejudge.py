@@ -68,6 +68,13 @@ def change(report: Path, key: str, change: Callable[[dict[str, Any]], object]) -
     path.write_text(json.dumps(content))
 
 
+def change_page(report: Path, old: str, new: str) -> None:
+    page = report / "report.html"
+    text = page.read_text()
+    assert old in text
+    page.write_text(text.replace(old, new))
+
+
 def observe(report: Path, key: str, value: object) -> None:
     change(report, key, lambda check: check["judgements"][0]["observed"].update(row={"id": value}))
 
@@ -174,26 +181,21 @@ def test_a_file_that_is_damaged_is_named(report: Path, file: str) -> None:
 
 
 def test_a_page_that_shows_another_result_than_it_is_marked_with_is_named(report: Path) -> None:
-    text = (report / "report.html").read_text()
-    (report / "report.html").write_text(text.replace("<span>FAIL</span>", "<span>PASS</span>"))
+    change_page(report, "<p class='claim'><span>FAIL", "<p class='claim'><span>PASS")
 
     with pytest.raises(DisagreementError, match=r"A\.2: report.html says FAIL and shows PASS"):
         rejudge(report, PROMISED)
 
 
 def test_a_page_that_quotes_other_evidence_is_named(report: Path) -> None:
-    text = (report / "report.html").read_text()
-    seen = escape(schema.id_is_generated({"id": None}).summary)
-    assert seen in text
-    (report / "report.html").write_text(text.replace(seen, "all is well"))
+    change_page(report, escape(schema.id_is_generated({"id": None}).summary), "all is well")
 
     with pytest.raises(DisagreementError, match=r"1 disagreements .*: A\.2: report.html shows \(all is well\)"):
         rejudge(report, PROMISED)
 
 
 def test_a_page_that_says_pass_above_a_failure_is_named(report: Path) -> None:
-    text = (report / "report.html").read_text()
-    (report / "report.html").write_text(text.replace("'overall'><span>FAIL", "'overall'><span>PASS"))
+    change_page(report, "'overall'><span>FAIL", "'overall'><span>PASS")
 
     with pytest.raises(DisagreementError, match=r"1 disagreements .*: report.html says PASS above all, .* FAIL"):
         rejudge(report, PROMISED)
