@@ -146,9 +146,11 @@ def phases_in_numbers(start: Start) -> Shown:
     return table(as_text(start.phases, 3))
 
 
-def _judge_starts(moments: pd.DataFrame, phases: pd.DataFrame) -> Evidence:
+def _judge_starts(due: int, moments: pd.DataFrame, phases: pd.DataFrame) -> Evidence:
     starts = _starts(moments, phases)
     seconds, doubts = [start.outside for start in starts], _doubts(starts)
+    if len(starts) != due:
+        doubts.append(f"{due} starts were due, and {len(starts)} made")
     late = [(number, start.outside) for number, start in enumerate(starts, 1) if not start.is_in_time]
     summary = f"{len(seconds) - len(late)} of {len(seconds)} within budget, slowest {max(seconds):.2f} s"
     rows = pd.DataFrame(late, columns=["start", "until ready, from outside (s)"])
@@ -157,9 +159,14 @@ def _judge_starts(moments: pd.DataFrame, phases: pd.DataFrame) -> Evidence:
 
 
 @experiment(_judge_starts, measure_starts)
-def every_start_is_within_budget(starts: Sequence[Start]) -> Observed:
-    """Judge every one of many starts, and draw them all; the rows are those that took longer."""
-    return _observed(starts)
+def every_start_is_within_budget(starts: Sequence[Start], due: int) -> Observed:
+    """Judge every one of many starts, and draw them all; the rows are those that took longer.
+
+    Args:
+        starts: as measured.
+        due: how many were asked for: fewer are no proof of all.
+    """
+    return {"due": due, **_observed(starts)}
 
 
 def _judge_stop_watches(first: dict[str, pd.DataFrame], others: dict[str, pd.DataFrame]) -> Evidence:

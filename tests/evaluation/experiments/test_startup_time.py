@@ -70,7 +70,7 @@ def test_a_first_start_beyond_the_budget_fails_with_its_phases() -> None:
 
 def test_every_start_is_measured_and_drawn(database: ScratchDatabase, first: Start) -> None:
     starts = startup_time.measure_starts(2, database)
-    evidence = startup_time.every_start_is_within_budget(starts)
+    evidence = startup_time.every_start_is_within_budget(starts, 2)
 
     assert evidence.holds
     assert evidence.summary.startswith("2 of 2 within budget, slowest ")
@@ -83,7 +83,7 @@ def test_every_start_is_measured_and_drawn(database: ScratchDatabase, first: Sta
 
 
 def test_a_start_beyond_the_budget_is_named_among_many() -> None:
-    evidence = startup_time.every_start_is_within_budget([start(0.9, 1), start(59, 60), start(0.9, 1)])
+    evidence = startup_time.every_start_is_within_budget([start(0.9, 1), start(59, 60), start(0.9, 1)], 3)
 
     assert not evidence.holds
     assert evidence.summary == "not as promised (2 of 3 within budget, slowest 60.00 s): 2, 60"
@@ -143,7 +143,7 @@ def test_the_inside_stop_watch_cannot_be_given_out_as_the_one_outside(first: Sta
 
     for evidence in (
         startup_time.first_start_is_within_budget(copied),
-        startup_time.every_start_is_within_budget([start(0.9, 1), copied]),
+        startup_time.every_start_is_within_budget([start(0.9, 1), copied], 2),
         startup_time.stop_watches_agree(copied, [start(0.99, 1)]),
         startup_time.stop_watches_agree(start(0.99, 1), [copied]),
     ):
@@ -163,15 +163,22 @@ def test_the_moments_of_real_starts_are_read_from_one_clock(database: ScratchDat
 )
 def test_a_start_is_in_time_by_both_stop_watches_or_not_at_all(inside: float, outside: float) -> None:
     fails(startup_time.first_start_is_within_budget(start(inside, outside)))
-    fails(startup_time.every_start_is_within_budget([start(inside, outside)]))
+    fails(startup_time.every_start_is_within_budget([start(0.9, 1), start(inside, outside)], 2))
 
 
 def test_starts_that_overlap_were_not_measured_one_after_another() -> None:
     one = start(0.9, 1)
 
-    evidence = startup_time.every_start_is_within_budget([one, replace(one, ready=one.ready + 0.5)])
+    evidence = startup_time.every_start_is_within_budget([one, replace(one, ready=one.ready + 0.5)], 2)
 
     fails(evidence, "the starts are not one after another on one clock")
+
+
+@pytest.mark.parametrize("due", [3, 1], ids=["one is missing", "one is more than asked for"])
+def test_another_number_of_starts_than_was_asked_for_is_no_proof(due: int) -> None:
+    evidence = startup_time.every_start_is_within_budget([start(0.9, 1), start(0.9, 1)], due)
+
+    fails(evidence, f"2 of 2 within budget, slowest 1.00 s; {due} starts were due, and 2 made")
 
 
 def test_no_start_is_no_proof() -> None:
@@ -180,7 +187,7 @@ def test_no_start_is_no_proof() -> None:
         "phases": pd.DataFrame(columns=["start", "phase", "begins at", "seconds"]),
     }
     one = judged(startup_time.first_start_is_within_budget, **nothing)
-    many = judged(startup_time.every_start_is_within_budget, **nothing)
+    many = judged(startup_time.every_start_is_within_budget, due=0, **nothing)
     agreement = judged(startup_time.stop_watches_agree, first=nothing, others=nothing)
 
     assert [one.result, many.result, agreement.result] == ["FAIL"] * 3
@@ -415,7 +422,7 @@ def test_an_api_that_does_not_start_fails_each_check_with_the_reason(database: S
     evidence = [
         startup_time.first_start_is_within_budget(crash),
         startup_time.stop_watches_agree(crash, [start(0.99, 1)]),
-        startup_time.every_start_is_within_budget(crash),  # type: ignore[arg-type]
+        startup_time.every_start_is_within_budget(crash, 2),  # type: ignore[arg-type]
     ]
 
     assert [each.result for each in evidence] == ["FAIL"] * 3
