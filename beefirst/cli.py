@@ -92,7 +92,8 @@ def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     ways.add_argument(
         "--rejudge", type=Path, metavar="DIR", help="run nothing: judge the report in DIR anew from its data, offline"
     )
-    report.add_argument("--host-view", default="", help=argparse.SUPPRESS)  # what `--compose` tells the container
+    # What `--compose` tells the container, on standard input: it holds whole notebooks.
+    report.add_argument("--host-view", action="store_true", help=argparse.SUPPRESS)
     report.set_defaults(command=_report)
 
 
@@ -168,4 +169,4 @@ def _write_report(options: argparse.Namespace) -> None:
         write_compose_report(options.output)
         return
     interrupt_once()
-    write_report(options.output, host=HostView.model_validate_json(options.host_view) if options.host_view else None)
+    write_report(options.output, host=HostView.model_validate_json(sys.stdin.read()) if options.host_view else None)

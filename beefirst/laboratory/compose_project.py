@@ -22,7 +22,7 @@ from beefirst.machine.waiting import wait_for
 
 DOCKER = "docker"
 COMPOSE = (DOCKER, "compose")
-CAPTURED = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+CAPTURED: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
 HANGS_SECONDS = 2400
 """No command takes as long as this, also where the machine does other things: every notebook takes 2 to 5 minutes."""
@@ -42,19 +42,22 @@ ROUNDS, ROUND_SECONDS = 20, 0.5
 LABEL = "label=com.docker.compose.project="
 
 
-def run_apart(command: Sequence[str], seconds: float = HANGS_SECONDS, **options: Any) -> CompletedProcess[str]:
+def run_apart(
+    command: Sequence[str], seconds: float = HANGS_SECONDS, told: str = "", **options: Any
+) -> CompletedProcess[str]:
     """Return how a command ended; a terminal's Ctrl-C does not reach it, and nothing of it outlives an interrupt.
 
     Args:
         command: may have children, as the client of Docker has for Compose.
         seconds: how long it may take.
+        told: on its standard input.
         options: of `subprocess.Popen`.
     """
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, text=True, errors="replace", start_new_session=True, **options
+        command, stdin=subprocess.PIPE, text=True, errors="replace", start_new_session=True, **options
     ) as process:
         try:
-            said = process.communicate(timeout=seconds)
+            said = process.communicate(told, timeout=seconds)
         except BaseException:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

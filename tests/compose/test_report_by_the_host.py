@@ -1,5 +1,6 @@
 """`report --compose`, with few notebooks, one of which fails; `test_report_of_the_container.py` has all of them."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -16,17 +17,23 @@ from bs4 import BeautifulSoup
 
 from beefirst.evaluation.notebook_list import FIRST
 from beefirst.evaluation.report.compose import PREFIX
+from beefirst.evaluation.report.host_runs import NEED_A_HOST
 from beefirst.laboratory.compose_project import docker
 from beefirst.laboratory.environment import clean_environment
 from beefirst.machine.folders import CHECKOUT
 from beefirst.machine.waiting import wait_until
 from tests.support.compose_stack import HANGS_SECONDS, ComposeStack, needs_engine
-from tests.support.sample_notebooks import all_in_one, write_notebook
+from tests.support.sample_notebooks import all_in_one, begin, write_notebook
 
 pytestmark = needs_engine
 
 OPENING = "# Does it hold?\n\n**Criterion AC1.** It holds.\n\n**Takes** about 1 second."
 TIMED, BAD = "04_startup_time", "05_bad"
+(OF_THE_HOST,) = NEED_A_HOST
+WHERE = f"""{begin(OF_THE_HOST)}
+from pathlib import Path
+verdict.show("A.1", Evidence(not Path("/.dockerenv").exists(), "on the host"))
+verdict.conclude()"""
 
 COMMAND = "python -m beefirst report --compose --output report"
 
@@ -64,13 +71,14 @@ class Checkout(NamedTuple):
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory, stack: ComposeStack) -> Iterator[Checkout]:  # noqa: ARG001  # it has built what an image takes long for
-    """Notebooks 00 and 04, and a bad one."""
+    """Notebooks 00 and 04, a bad one, and one that holds on the host alone."""
     path = tmp_path_factory.mktemp("report") / "checkout"
     shutil.copytree(CHECKOUT, path, ignore=shutil.ignore_patterns(".git", ".*_cache", "tests", "artifacts"))
     for notebook in (path / "notebooks").glob("*.ipynb"):
         if notebook.stem not in (FIRST, TIMED):
             notebook.unlink()
     write_notebook(path / "notebooks", all_in_one(BAD, holds=False), name=BAD, opening=OPENING)
+    write_notebook(path / "notebooks", WHERE, name=OF_THE_HOST, opening=OPENING)
     images = ComposeStack(folder=path)
     (path.parent / "tmp").mkdir()
     yield Checkout(path, images.name, path.parent / "tmp")
@@ -118,28 +126,38 @@ def made(checkout: Checkout) -> Made:
 
 
 def test_it_says_as_it_goes_what_it_sees_and_where_the_report_lies(made: Made) -> None:
-    words = [line.split() for line in made.said[:4]]
+    words = [line.split() for line in made.said[:5]]
 
-    assert words[0][:5] == ["docker", "compose", "up", "API", "ready"]
-    assert [each[:2] for each in words[1:]] == [[TIMED, "PASS"], [BAD, "FAIL"], [FIRST, "FAIL"]]
-    assert made.said[4:7] == ["", f"{made.folder}/report.html", f"{made.folder}/junit.xml"]
+    assert words[0][:2] == [OF_THE_HOST, "PASS"]
+    assert words[1][:5] == ["docker", "compose", "up", "API", "ready"]
+    assert [each[:2] for each in words[2:]] == [[TIMED, "PASS"], [BAD, "FAIL"], [FIRST, "FAIL"]]
+    assert made.said[5:8] == ["", f"{made.folder}/report.html", f"{made.folder}/junit.xml"]
 
 
 def test_a_notebook_that_fails_ends_it_as_it_ends_any_report(made: Made) -> None:
     assert made.status == 1
-    assert made.errors.splitlines()[-1] == f"beefirst: 2 of 3 notebooks failed: {FIRST}, {BAD}."
+    assert made.errors.splitlines()[-1] == f"beefirst: 2 of 4 notebooks failed: {FIRST}, {BAD}."
 
 
 def test_what_the_host_saw_is_in_the_evidence_and_nothing_is_hidden(made: Made) -> None:
     cases = {
         case.get("name", "").split()[0]: case for case in ElementTree.parse(made.folder / "junit.xml").iter("testcase")
     }
-    seen = made.said[0].split()[-2]
+    seen = made.said[1].split()[-2]
 
     assert [key for key, case in cases.items() if case.find("skipped") is not None] == []
     assert f"{seen} s from `docker compose up` to the API ready" in str(cases["AC4.4"].findtext("system-out"))
     assert "s from the creation of this container" in str(cases["AC4.4"].findtext("system-out"))
-    assert str(cases["UP.4"].find("failure").get("message")).startswith("1 of 2 hold, in ")  # type: ignore[union-attr]
+    assert str(cases["UP.4"].find("failure").get("message")).startswith("2 of 3 hold, in ")  # type: ignore[union-attr]
+
+
+def test_a_notebook_that_takes_more_than_a_container_has_is_run_by_the_host_and_the_page_says_so(made: Made) -> None:
+    said = {section["id"]: section.get_text(" ", strip=True) for section in made.page.select("section")}
+    executed = json.loads((made.folder / "notebooks" / f"{OF_THE_HOST}.ipynb").read_text())
+
+    assert [name for name, text in said.items() if "Run by the host and not in the container" in text] == [OF_THE_HOST]
+    assert executed["cells"][-1]["outputs"]
+    assert json.loads((made.folder / "evidence" / "A.1.json").read_text())
 
 
 def test_the_page_tells_the_host_and_its_versions(made: Made) -> None:
@@ -168,12 +186,16 @@ def amid_up(process: subprocess.Popen[str], _: str) -> bool:
     return bool(docker("ps", "--all", "--quiet", "--filter", f"name={PREFIX}{process.pid}-"))
 
 
+def amid_a_notebook_of_the_host(_: subprocess.Popen[str], said: str) -> bool:
+    return OF_THE_HOST in said
+
+
 def amid_the_notebooks(_: subprocess.Popen[str], said: str) -> bool:
     return TIMED in said
 
 
 @pytest.mark.usefixtures("made")  # so that the images are built
-@pytest.mark.parametrize("moment", [amid_up, amid_the_notebooks])
+@pytest.mark.parametrize("moment", [amid_a_notebook_of_the_host, amid_up, amid_the_notebooks])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing_behind(
     checkout: Checkout, moment: Callable[[subprocess.Popen[str], str], bool], number: signal.Signals

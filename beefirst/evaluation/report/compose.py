@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from beefirst.errors import ConfigurationError, NotebooksFailedError, ProcessError
 from beefirst.evaluation.report.folder import begin_report, explain_unwritable_output, refuse_foreign, refuse_unwritable
+from beefirst.evaluation.report.host_runs import run_on_host
 from beefirst.evaluation.report.host_view import HostView
 from beefirst.evaluation.report.pdf import print_pdf
 from beefirst.evaluation.report.provenance import describe_host
@@ -25,7 +26,7 @@ from beefirst.laboratory.compose_project import (
     missing_engine,
     run_apart,
 )
-from beefirst.machine.folders import CHECKOUT
+from beefirst.machine.folders import CHECKOUT, NOTEBOOKS
 from beefirst.machine.waiting import wait_for
 
 PREFIX = "beefirst-report-"
@@ -52,7 +53,8 @@ def write_compose_report(folder: Path) -> None:
 
     The project has a name and ports of its own and empty volumes. It is gone afterwards, also where this is
     interrupted; the images stay, under the names that `docker compose build` gives them. What the host saw, above all
-    the time from the command to the API ready, is judged by the notebooks along with what they see.
+    the time from the command to the API ready, is judged by the notebooks along with what they see; and it runs those
+    itself that take more than a container has.
 
     Args:
         folder: where the files go; made if need be, and left alone until the report is there.
@@ -80,13 +82,16 @@ def write_compose_report(folder: Path) -> None:
 def _make(folder: Path) -> str:
     """Make the report in a folder, and return what failed in it."""
     images_of = _build()
+    # Before the services: they would share the machine, and the time from the command would tell of that.
+    with TemporaryDirectory(prefix="beefirst-report-", ignore_cleanup_errors=True) as records:
+        runs = run_on_host(NOTEBOOKS, Path(records))
     with _throw_away_project() as project:
         project.take_images(images_of)
         with project.in_foreground(patience=PATIENCE_SECONDS) as seconds:
             print(f"{'docker compose up':20} {'API ready':24} {seconds:6.1f} s", flush=True)
             if not wait_for(project.serves_notebooks, HANGS_SECONDS):
                 raise ProcessError("JupyterLab does not answer in its container.")
-            host = HostView(seconds_from_command=round(seconds, 2), provenance=describe_host() | _versions())
+            host = HostView(seconds_from_command=round(seconds, 2), provenance=describe_host() | _versions(), runs=runs)
             failure = _run_notebooks(project, host)
             taken_out = project.call("cp", f"notebook:{INSIDE}/.", str(folder))
             if taken_out.returncode:
@@ -119,9 +124,10 @@ def _build() -> str:
 
 def _run_notebooks(project: ComposeProject, host: HostView) -> str:
     """Run the report inside, with its progress on this process's output, and return what failed in it."""
-    command = ["python", "-m", "beefirst", "report", "--output", INSIDE, "--host-view", host.model_dump_json()]
+    command = ["python", "-m", "beefirst", "report", "--output", INSIDE, "--host-view"]
     inside = [*project.command, "exec", "-T", "notebook", *command]
-    done = run_apart(inside, cwd=project.folder, env=project.environment(), stderr=subprocess.PIPE)
+    told = host.model_dump_json()
+    done = run_apart(inside, told=told, cwd=project.folder, env=project.environment(), stderr=subprocess.PIPE)
     said = done.stderr.strip().rpartition("\n")[2]
     if done.returncode == 0:
         return ""

@@ -23,10 +23,11 @@ HEADINGS = {"h1": "h2", "h2": "h3", "h3": "h4"}
 
 @dataclass(frozen=True)
 class Section:
-    """A notebook of the report: where it lies, and its run."""
+    """A notebook of the report: where it lies, its run, and whether it was the container's host that ran it."""
 
     path: Path
     run: NotebookRun
+    is_of_the_host: bool = False
 
     @property
     def name(self) -> str:

@@ -13,14 +13,15 @@ import nbformat
 from beefirst.embedded_postgres.server import EmbeddedServer
 from beefirst.errors import ConfigurationError, NotebooksFailedError
 from beefirst.evaluation.notebook_list import FIRST, find_notebooks
+from beefirst.evaluation.records import save_record
 from beefirst.evaluation.report.evidence_files import write_evidence
 from beefirst.evaluation.report.folder import begin_report, explain_unwritable_output, refuse_foreign
-from beefirst.evaluation.report.host_view import HostView
+from beefirst.evaluation.report.host_view import HostRun, HostView
 from beefirst.evaluation.report.junit import junit_xml
 from beefirst.evaluation.report.page import Section, render
 from beefirst.evaluation.report.pdf import print_pdf
 from beefirst.evaluation.report.provenance import gather_provenance
-from beefirst.evaluation.report.runner import run_notebook
+from beefirst.evaluation.report.runner import NotebookRun, run_notebook
 from beefirst.laboratory.scratch_database import configured_url
 from beefirst.machine.folders import NOTEBOOKS
 
@@ -74,8 +75,30 @@ def _run_all(paths: Sequence[Path], run: Callable[..., Section]) -> list[Section
 
 
 def _run(path: Path, environment: Mapping[str, str], records: Path, host: HostView | None, **told: Any) -> Section:
+    if host is None:
+        return run_section(path, environment, records, **told)
+    if path.stem in host.runs:
+        return _take_over(path, host.runs[path.stem], records)
+    return run_section(path, environment, records, seconds_from_command=host.seconds_from_command, **told)
+
+
+def run_section(path: Path, environment: Mapping[str, str], records: Path, **told: Any) -> Section:
+    """Run a notebook, say so in a line, and return it as a section of the report.
+
+    Args:
+        path: of the notebook.
+        environment: of its kernel.
+        records: where its record goes.
+        told: see `run_notebook`.
+    """
     print(f"{path.stem:20} ", end="", flush=True)
-    seconds = host.seconds_from_command if host else 0
-    run = run_notebook(path, environment, records=records, seconds_from_command=seconds, **told)
+    run = run_notebook(path, environment, records=records, **told)
     print(f"{run.record.verdict:24} {run.seconds:6.1f} s", flush=True)
     return Section(path, run)
+
+
+def _take_over(path: Path, found: HostRun, records: Path) -> Section:
+    """Return a notebook as the host has run it, and keep its record for those who count."""
+    save_record(found.record, records)
+    executed = nbformat.reads(found.executed, as_version=4)
+    return Section(path, NotebookRun(found.record, found.seconds, executed), is_of_the_host=True)
