@@ -26,7 +26,7 @@ from beefirst.laboratory.compose_project import (
     missing_engine,
     run_apart,
 )
-from beefirst.machine.folders import CHECKOUT, NOTEBOOKS
+from beefirst.machine.folders import CHECKOUT
 from beefirst.machine.waiting import wait_for
 
 PREFIX = "beefirst-report-"
@@ -83,15 +83,15 @@ def _make(folder: Path) -> str:
     """Make the report in a folder, and return what failed in it."""
     images_of = _build()
     # Before the services: they would share the machine, and the time from the command would tell of that.
-    with TemporaryDirectory(prefix="beefirst-report-", ignore_cleanup_errors=True) as records:
-        runs = run_on_host(NOTEBOOKS, Path(records))
+    runs, by_whom = run_on_host()
     with _throw_away_project() as project:
         project.take_images(images_of)
         with project.in_foreground(patience=PATIENCE_SECONDS) as seconds:
             print(f"{'docker compose up':20} {'API ready':24} {seconds:6.1f} s", flush=True)
             if not wait_for(project.serves_notebooks, HANGS_SECONDS):
                 raise ProcessError("JupyterLab does not answer in its container.")
-            host = HostView(seconds_from_command=round(seconds, 2), provenance=describe_host() | _versions(), runs=runs)
+            provenance = describe_host() | _versions() | {"notebooks": by_whom}
+            host = HostView(seconds_from_command=round(seconds, 2), provenance=provenance, runs=runs)
             failure = _run_notebooks(project, host)
             taken_out = project.call("cp", f"notebook:{INSIDE}/.", str(folder))
             if taken_out.returncode:

@@ -23,11 +23,11 @@ HEADINGS = {"h1": "h2", "h2": "h3", "h3": "h4"}
 
 @dataclass(frozen=True)
 class Section:
-    """A notebook of the report: where it lies, its run, and whether it was the container's host that ran it."""
+    """A notebook of the report: where it lies, its run, and where that was, if there are two machines."""
 
     path: Path
     run: NotebookRun
-    is_of_the_host: bool = False
+    where: str = ""
 
     @property
     def name(self) -> str:

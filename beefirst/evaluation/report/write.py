@@ -25,6 +25,9 @@ from beefirst.evaluation.report.runner import NotebookRun, run_notebook
 from beefirst.laboratory.scratch_database import configured_url
 from beefirst.machine.folders import NOTEBOOKS
 
+IN_THE_CONTAINER = "in the container"
+BY_THE_HOST = "by the host: no container has a PostgreSQL to kill, clocks to put wrong, or the right to mount a disk"
+
 
 def write_report(folder: Path, notebooks: Path = NOTEBOOKS, host: HostView | None = None) -> None:
     """Run all notebooks and write the page, its PDF, junit.xml, the evidence and the executed notebooks, saying so.
@@ -79,26 +82,28 @@ def _run(path: Path, environment: Mapping[str, str], records: Path, host: HostVi
         return run_section(path, environment, records, **told)
     if path.stem in host.runs:
         return _take_over(path, host.runs[path.stem], records)
-    return run_section(path, environment, records, seconds_from_command=host.seconds_from_command, **told)
+    seconds = host.seconds_from_command
+    return run_section(path, environment, records, where=IN_THE_CONTAINER, seconds_from_command=seconds, **told)
 
 
-def run_section(path: Path, environment: Mapping[str, str], records: Path, **told: Any) -> Section:
+def run_section(path: Path, environment: Mapping[str, str], records: Path, *, where: str = "", **told: Any) -> Section:
     """Run a notebook, say so in a line, and return it as a section of the report.
 
     Args:
         path: of the notebook.
         environment: of its kernel.
         records: where its record goes.
+        where: what the page says of the machine.
         told: see `run_notebook`.
     """
     print(f"{path.stem:20} ", end="", flush=True)
     run = run_notebook(path, environment, records=records, **told)
     print(f"{run.record.verdict:24} {run.seconds:6.1f} s", flush=True)
-    return Section(path, run)
+    return Section(path, run, where)
 
 
 def _take_over(path: Path, found: HostRun, records: Path) -> Section:
     """Return a notebook as the host has run it, and keep its record for those who count."""
     save_record(found.record, records)
     executed = nbformat.reads(found.executed, as_version=4)
-    return Section(path, NotebookRun(found.record, found.seconds, executed), is_of_the_host=True)
+    return Section(path, NotebookRun(found.record, found.seconds, executed), BY_THE_HOST)
