@@ -1,4 +1,4 @@
-"""The image of the compose file's balancer, where none can be pulled: Debian's HAProxy, on the base of other stand-ins."""
+"""The image of the compose file's balancer, where none can be pulled: Debian's HAProxy, as the other stand-ins."""
 
 import tempfile
 from pathlib import Path
