@@ -6,7 +6,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from beefirst.api.readiness import Ready
+from beefirst.api.readiness import STOPPING, Ready
 from beefirst.api.services import Services
 
 router = APIRouter(prefix="/health", tags=["health"])
@@ -40,14 +40,18 @@ async def live() -> Live:
 
 
 READY = "Can requests be served?"
-NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Ready, "description": "The database cannot be used"}}
+NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {"model": Ready, "description": "The database cannot be used, or this replica stops"}
+}
 
 
 @router.get("/ready", responses=NOT_READY, summary=READY, response_description="They can")
 @router.get("", responses=NOT_READY, summary=READY, response_description="They can")
 async def ready(request: Request, response: Response) -> Ready:
     """Tell whether requests can be served: the database answers and has every migration."""
-    state = await Services.of(request).readiness.ask()
+    services = Services.of(request)
+    services.balancers.note(request.scope)
+    state = STOPPING if services.balancers.are_told else await services.readiness.ask()
     if state.status != "ready":
         response.status_code = 503
         response.headers["Retry-After"] = "1"

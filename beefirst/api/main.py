@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from beefirst.api import documentation, health, operation, registrations
+from beefirst.api.balancers import Balancers
 from beefirst.api.body_limit import BodyLimit
 from beefirst.api.client_limits import ClientLimits
 from beefirst.api.errors import ANSWERS_OF_ALL, install_error_handlers
@@ -91,6 +92,7 @@ def _build(settings: Settings) -> Services:
     return Services(
         settings=settings,
         client_limits=ClientLimits(settings.client_limit, settings.limits_url, metrics),
+        balancers=Balancers(settings.trusted_proxies),
         timeline=StartupTimeline(),
         metrics=metrics,
         readiness=Readiness(pool, migrations),

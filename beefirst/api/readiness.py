@@ -25,7 +25,7 @@ log = logging.getLogger("beefirst.health")
 class Ready(BaseModel):
     """Whether requests can be served, and if not, why."""
 
-    status: Literal["ready", "unavailable"] = Field(examples=["ready"])
+    status: Literal["ready", "unavailable", "stopping"] = Field(examples=["ready"])
     database: str = Field(examples=["PostgreSQL 16.14"])
     migrations: str = Field(examples=["001_create_registrations.sql"])
     connection: int | None = Field(description="The server process that answered, as in pg_stat_activity")
@@ -70,6 +70,10 @@ class Readiness:
 async def _look_at(connection: Connection) -> tuple[list[AppliedMigration], str, int]:
     history = await fetch_history(connection)
     return history, connection.info.parameter_status("server_version") or "", connection.info.backend_pid
+
+
+STOPPING = Ready(status="stopping", database="not asked", migrations="not asked", connection=None)
+"""What a replica says that takes no more requests soon."""
 
 
 def _unavailable(database: str, migrations: str = "unknown") -> Ready:

@@ -76,6 +76,7 @@ class _Server(uvicorn.Server):
         log.info("ready in %.2f s: %s (documentation at %s/docs)", timeline.seconds, self._address, self._address)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening and let the requests in flight finish."""
+        """Take leave of the balancers, stop listening and let the requests in flight finish."""
+        await self._services.balancers.take_leave()
         self._services.grace.begin()
         await super().shutdown(sockets)

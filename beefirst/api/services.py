@@ -6,6 +6,7 @@ from time import monotonic
 
 from fastapi import Request
 
+from beefirst.api.balancers import Balancers
 from beefirst.api.client_limits import ClientLimits
 from beefirst.api.metrics import Metrics
 from beefirst.api.readiness import Readiness
@@ -47,6 +48,7 @@ class Services:
     Attributes:
         settings: of the application.
         client_limits: how many requests each client may make.
+        balancers: who is told before the service stops listening.
         timeline: how the start went.
         metrics: the figures for Prometheus.
         readiness: whether the database can be used.
@@ -63,6 +65,7 @@ class Services:
 
     settings: Settings
     client_limits: ClientLimits
+    balancers: Balancers
     timeline: StartupTimeline
     metrics: Metrics
     readiness: Readiness

@@ -37,7 +37,8 @@ class ApiProcess(Owned):
     Args:
         database_url: the database that it uses.
         settings: any of the service's settings, by the name that the environment uses. CLIENT_LIMIT is off where it is
-            not given, for all that experiments and tests send comes from one address; empty, it is the default.
+            not given, for all that experiments and tests send comes from one address; empty, it is the default. A free
+            port is taken where API_PORT is not given.
         dotenv: the text of a `.env` in its working directory.
         code: the folder that holds another copy of the package `beefirst`.
 
@@ -52,7 +53,7 @@ class ApiProcess(Owned):
 
     def __init__(self, database_url: str, dotenv: str = "", code: Path | None = None, **settings: Any) -> None:
         self.database_url = database_url
-        port = free_port()
+        port = int(settings.get("API_PORT") or free_port())
         self.url = f"http://127.0.0.1:{port}"
         environment = clean_environment() | {"API_PORT": str(port), "DATABASE_URL": database_url, "CLIENT_LIMIT": "off"}
         environment |= {name.upper(): str(value) for name, value in settings.items()}

@@ -23,6 +23,7 @@ from beefirst.machine.ports import free_port
 from beefirst.machine.processes import answers
 from beefirst.machine.waiting import wait_until
 from tests.conftest import SECRET, change_url
+from tests.support.http_client import register
 
 
 def refuse(url: str, **settings: object) -> str:
@@ -213,6 +214,32 @@ def test_a_request_in_flight_is_finished_before_the_process_ends(
     assert "beefirst-api" not in left
     with pytest.raises(httpx.ConnectError):
         api.get("/health/live")
+
+
+LEAVE = "not ready for balancers from now on"
+
+
+def test_a_balancer_that_watches_is_told_of_a_stop_while_requests_are_still_served(database: ScratchDatabase) -> None:
+    with start_api(database.url, TRUSTED_PROXIES="127.0.0.1") as api:
+        api.get("/health/ready")
+        api.send_signal(signal.SIGTERM)
+        wait_until(lambda: LEAVE in api.log())
+        ready, registered = api.get("/health/ready"), register(api, "ada@example.com")
+        status = api.wait_for_end(60)
+
+    assert (ready.status_code, ready.json()["status"]) == (503, "stopping")
+    assert registered.status_code == 202
+    assert status == 0
+
+
+@pytest.mark.parametrize(("trusted", "asks"), [("127.0.0.1", 0), ("192.0.2.1", 3)], ids=["asked once", "no balancer"])
+def test_a_stop_that_nobody_watches_takes_no_time_for_leave(database: ScratchDatabase, trusted: str, asks: int) -> None:
+    with start_api(database.url, TRUSTED_PROXIES=trusted) as api:
+        for _ in range(asks):
+            api.get("/health/ready")
+        assert api.stop() == 0
+
+    assert LEAVE not in api.log()
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])

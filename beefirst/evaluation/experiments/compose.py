@@ -33,6 +33,8 @@ def read_services(file: Path = FILE) -> dict[str, dict[str, Any]]:
 
 
 def _judge_services(services: Services) -> Evidence:
+    # What only a profile brings is no part of what `docker compose up` does.
+    services = {name: it for name, it in services.items() if not it.get("profiles")}
     found = {name: describe(services.get(name, {})) for name in dict.fromkeys([*services, *SPECIFIED])}
     rows = [
         (name, what, seen, SPECIFIED.get(name, NONE)[what]) for name, it in found.items() for what, seen in it.items()
