@@ -19,6 +19,9 @@ last, and for a sign that it reads its answer. A body has as long, see `body_lim
 
 HEAD_MAX_BYTES = 64 * 1024
 
+UNREAD_MAX_BYTES = 1024 * 1024
+"""How much of a body is taken in that nobody reads, so that its client comes to read the answer that it has already."""
+
 MAX_CONNECTIONS = 8192
 """One more, and those are closed for which the server has waited longest; fewer where files may not be open as many."""
 
@@ -57,6 +60,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unparsed = b""
         self._is_in_head = False
         self._head_bytes = 0
+        self._unread_bytes = 0
         self._unsent: tuple[object, int, float] = (None, 0, 0)
         self._served: RequestResponseCycle | None = None
 
@@ -94,13 +98,21 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Take note that a head has begun."""
         super().on_message_begin()
-        self._is_in_head, self._head_bytes = True, 0
+        self._is_in_head, self._head_bytes, self._unread_bytes = True, 0, 0
         self._wait_for_client()
 
     def on_headers_complete(self) -> None:
         """Take note that the head is complete, and serve its request."""
         self._is_in_head = False
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take in a part of a body, or throw it away where the answer did not wait for it."""
+        if self.cycle.response_complete:
+            self._unread_bytes += len(body)
+            if self._unread_bytes > UNREAD_MAX_BYTES:
+                self.transport.close()
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         """Take note that it is the client's turn, unless another request waits."""
