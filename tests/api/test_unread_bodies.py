@@ -1,4 +1,4 @@
-"""Answers that wait for no body."""
+"""Answers that wait for no body, and what follows a body: neither holds anything up, is believed, or takes memory."""
 
 import socket
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from beefirst.api.connection_limits import UNREAD_MAX_BYTES
+from beefirst.api.connection_limits import HEAD_MAX_BYTES, UNREAD_MAX_BYTES
 from beefirst.laboratory import raw_http
 from beefirst.laboratory.api_process import ApiProcess, start_api
 from beefirst.laboratory.scratch_database import ScratchDatabase
@@ -134,3 +134,49 @@ def send_much(connection: socket.socket, part: bytes) -> None:
     """Send more than the kernel takes in on behalf of a server that has stopped to read."""
     for _ in range(64 * 1024 * 1024 // len(part)):
         connection.sendall(part)
+
+
+def in_trailers(client: str, *trailers: bytes) -> bytes:
+    return head(client, b"Content-Type: application/json\r\n", CHUNKED) + b"2\r\n{}\r\n0\r\n" + b"".join(trailers)
+
+
+def test_who_the_client_is_is_not_told_behind_the_body(api: ApiProcess) -> None:
+    """A proxy that checks and completes the head may pass on what follows the body as it comes."""
+    with connected(api) as talk:
+        answers = [
+            talk.answer(in_trailers("192.0.2.9", b"X-Forwarded-For: 198.51.100.%d\r\n\r\n" % number))
+            for number in range(3)
+        ]
+
+    assert answers == [422, 429, 429]
+
+
+def test_what_a_head_must_say_is_not_said_behind_the_body(api: ApiProcess) -> None:
+    with connected(api) as talk:
+        answer = talk.answer(
+            head("192.0.2.10", CHUNKED) + b"2\r\n{}\r\n0\r\nContent-Type: application/json\r\nHost: other\r\n\r\n"
+        )
+
+    assert answer == 415
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b"a: b\r\n" * 1000, b"a: " + b"x" * HEAD_MAX_BYTES, b"1;" + b"x" * HEAD_MAX_BYTES],
+    ids=["many trailers", "a long trailer", "a long extension of a chunk"],
+)
+def test_what_is_no_body_does_not_go_on_for_ever_behind_the_head(api: ApiProcess, part: bytes) -> None:
+    start = head("192.0.2.11", CHUNKED) + (b"" if part.startswith(b"1;") else b"0\r\n")
+    with connected(api) as talk:
+        talk.connection.sendall(start)
+        with pytest.raises(ConnectionError):
+            send_much(talk.connection, part)
+
+
+def test_chunks_of_a_byte_are_a_body_like_any_other(api: ApiProcess) -> None:
+    body = b'{"code": "12"' + b" " * 16_000 + b"}"
+    request = head("192.0.2.12", b"Content-Type: application/json\r\n", CHUNKED)
+    with connected(api) as talk:
+        answer = talk.answer(request, b"".join(b"1\r\n%c\r\n" % byte for byte in body), b"0\r\n\r\n")
+
+    assert answer == 422
