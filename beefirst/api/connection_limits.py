@@ -18,6 +18,10 @@ CLIENT_SECONDS = 10.0
 last, and for a sign that it reads its answer. A body has as long, see `body_limit`."""
 
 HEAD_MAX_BYTES = 64 * 1024
+"""Also of what follows a body, and of what stands between its chunks."""
+
+UNREAD_MAX_BYTES = 1024 * 1024
+"""How much of a body is taken in that nobody reads, so that its client comes to read the answer that it has already."""
 
 MAX_CONNECTIONS = 8192
 """One more, and those are closed for which the server has waited longest; fewer where files may not be open as many."""
@@ -57,6 +61,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unparsed = b""
         self._is_in_head = False
         self._head_bytes = 0
+        self._unread_bytes = 0
         self._unsent: tuple[object, int, float] = (None, 0, 0)
         self._served: RequestResponseCycle | None = None
 
@@ -86,7 +91,7 @@ class LimitedProtocol(HttpToolsProtocol):
             piece, self._unparsed = self._unparsed[:PIECE_BYTES], self._unparsed[PIECE_BYTES:]
             super().data_received(piece)
             self._head_bytes += len(piece)
-            if self._is_in_head and self._head_bytes > HEAD_MAX_BYTES:
+            if self._head_bytes > HEAD_MAX_BYTES:
                 self._refuse(431, TOO_LARGE)
         if self._unparsed and not self.transport.is_closing():
             self.flow.pause_reading()
@@ -94,13 +99,27 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Take note that a head has begun."""
         super().on_message_begin()
-        self._is_in_head, self._head_bytes = True, 0
+        self._is_in_head, self._head_bytes, self._unread_bytes = True, 0, 0
         self._wait_for_client()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; not what follows a body, of which proxies know nothing that have checked the head."""
+        if self._is_in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Take note that the head is complete, and serve its request."""
         self._is_in_head = False
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take in a part of a body, or throw it away where the answer did not wait for it."""
+        self._head_bytes = 0
+        if self.cycle.response_complete:
+            self._unread_bytes += len(body)
+            if self._unread_bytes > UNREAD_MAX_BYTES:
+                self.transport.close()
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         """Take note that it is the client's turn, unless another request waits."""

@@ -14,6 +14,7 @@ from beefirst.api.body_limit import BodyLimit
 from beefirst.api.client_limits import ClientLimits
 from beefirst.api.errors import ANSWERS_OF_ALL, install_error_handlers
 from beefirst.api.host_check import HostCheck
+from beefirst.api.limiting import Limiting
 from beefirst.api.metrics import Metrics
 from beefirst.api.observer import Observer
 from beefirst.api.readiness import Readiness
@@ -70,6 +71,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.services = services
     app.add_middleware(BodyLimit)
+    app.add_middleware(
+        Limiting,
+        limits=services.client_limits,
+        trusted=services.settings.trusted_proxies,
+        routes=registrations.NEED_A_HASH,
+    )
     app.add_middleware(
         Shedding, passwords=services.passwords, metrics=services.metrics, routes=registrations.NEED_A_HASH
     )

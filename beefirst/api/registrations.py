@@ -11,7 +11,6 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
 from beefirst.api.client_watch import while_client_waits
 from beefirst.api.errors import ANSWERS
-from beefirst.api.limited_route import LimitedRoute
 from beefirst.api.schemas import ActivateAnswer, ActivateRequest, Problem, RegisterAnswer, RegisterRequest
 from beefirst.api.services import Services
 from beefirst.mail.outbox import Outbox
@@ -50,7 +49,7 @@ class BasicCredentials(HTTPBasic):
 
 
 basic = BasicCredentials(realm="beefirst", description="The address as user name, and the password of its claim")
-router = APIRouter(prefix="/v1", tags=["registration"], dependencies=[Depends(require_json)], route_class=LimitedRoute)
+router = APIRouter(prefix="/v1", tags=["registration"], dependencies=[Depends(require_json)])
 
 
 @router.post(

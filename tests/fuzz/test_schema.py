@@ -49,24 +49,15 @@ def made_from(operations: dict[str, Any], mode: schemathesis.GenerationMode) -> 
     return st.one_of([some.as_strategy(generation_mode=mode) for some in able])
 
 
-def test_valid_requests_are_accepted_and_answered_as_documented(
-    service: WatchedService, operations: dict[str, Any], fuzz: Fuzzer
+@pytest.mark.parametrize("mode", [VALID, INVALID], ids=["valid", "invalid"])
+def test_requests_are_accepted_or_refused_as_documented(
+    service: WatchedService, operations: dict[str, Any], fuzz: Fuzzer, mode: schemathesis.GenerationMode
 ) -> None:
     def answer_is_as_documented(case: schemathesis.Case) -> None:
         case.call_and_validate()
         service.check()
 
-    fuzz.run(answer_is_as_documented, made_from(operations, VALID))
-
-
-def test_invalid_requests_are_refused_as_documented(
-    service: WatchedService, operations: dict[str, Any], fuzz: Fuzzer
-) -> None:
-    def refusal_is_as_documented(case: schemathesis.Case) -> None:
-        case.call_and_validate()
-        service.check()
-
-    fuzz.run(refusal_is_as_documented, made_from(operations, INVALID))
+    fuzz.run(answer_is_as_documented, made_from(operations, mode))
 
 
 def test_what_the_document_makes_worth_trying_is_answered_as_documented(service: WatchedService) -> None:

@@ -4,7 +4,7 @@ import re
 import socket
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from beefirst.laboratory.testbed import Testbed
@@ -30,14 +30,18 @@ LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r
 class WatchedService(AbstractContextManager["WatchedService"]):
     """A testbed, and what has to hold after each thing that is sent to it.
 
+    Args:
+        settings: of the service, as for `Testbed`, beside or in the place of those that it has here.
+
     Attributes:
         testbed: in which time does not end claims.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self._stack = ExitStack()
         self._read = 0
-        self.testbed = self._stack.enter_context(Testbed(ttl_seconds=3600, log_level="DEBUG", client_limit="off"))
+        settings = {"ttl_seconds": 3600, "log_level": "DEBUG", "client_limit": "off"} | settings
+        self.testbed = self._stack.enter_context(Testbed(**settings))
         self._api = self.testbed.apis[0]
         self.url = self._api.url
         place = urlsplit(self.url)
@@ -49,13 +53,17 @@ class WatchedService(AbstractContextManager["WatchedService"]):
     def __enter__(self) -> Self:
         return self
 
-    def converse(self, *pieces: bytes) -> bytes:
+    def converse(self, *pieces: bytes, source: str = "") -> bytes:
         """Send the pieces on one connection, and return all that came until the service had closed it.
+
+        Args:
+            pieces: sent one after the other.
+            source: the address from which the connection comes; any of this machine where left out.
 
         Raises:
             TimeoutError: the service hangs.
         """
-        with socket.create_connection(self._place, HANGING_SECONDS) as connection:
+        with socket.create_connection(self._place, HANGING_SECONDS, (source, 0)) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
                 for piece in pieces:

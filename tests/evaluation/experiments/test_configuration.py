@@ -110,7 +110,7 @@ IGNORED = {
     "MAIL_HELO": ("beefirst/settings.py", "return self.mail_helo or", "return"),
     "MAIL_CONNECTIONS": ("beefirst/mail/server.py", "settings.mail_connections", "3"),
     "CLIENT_LIMIT": ("beefirst/api/main.py", "settings.client_limit,", "120,"),
-    "TRUSTED_PROXIES": ("beefirst/api/limited_route.py", "services.settings.trusted_proxies", "()"),
+    "TRUSTED_PROXIES": ("beefirst/api/main.py", "services.settings.trusted_proxies", "()"),
     "LIMITS_URL": ("beefirst/api/client_limits.py", "if self._limit and url.is_redis else", "if False else"),
     "LOG_LEVEL": ("beefirst/api/server.py", "settings.log_level,", '"INFO",'),
     "LOG_FORMAT": ("beefirst/api/server.py", "settings.log_format)", '"text")'),
