@@ -10,6 +10,9 @@ from beefirst.laboratory.bcrypt_alone import hash_for
 from beefirst.laboratory.raw_http import Answer
 from beefirst.settings import Settings
 
+SERVED, SHED = 202, 503
+"""The second only on a machine so busy that bcrypt foresees a wait of over 2 seconds."""
+
 ALONE = 0
 """In the place of the connections: bcrypt by itself."""
 
@@ -32,7 +35,7 @@ COLUMNS = ["turn", "connections", "began", "seconds", "status"]
 def add_alone(turn: int, frames: list[pd.DataFrame], shares: list[float]) -> None:
     """Hash on every core for a while; add each hash as an answer on no connection, and the share of the cores."""
     alone = hash_for(ALONE_SECONDS, COST)
-    rows = [(turn, ALONE, began, seconds, 202) for began, seconds in alone.hashes]
+    rows = [(turn, ALONE, began, seconds, SERVED) for began, seconds in alone.hashes]
     frames.append(pd.DataFrame(rows, columns=COLUMNS))
     shares.append(alone.core_share)
 
@@ -78,7 +81,7 @@ def rates_beside_alone(done: pd.DataFrame, cores: int, by: str = "connections") 
         The columns of `by`, turn, rate, alone and ratio.
     """
     alone = references(done, cores)
-    served = done[done["connections"] != ALONE]
+    served = done[(done["connections"] != ALONE) & (done["status"] == SERVED)]
     rows = [
         (int(group), int(turn), rate, alone[int(turn)], rate / alone[int(turn)])
         for (group, turn), own in served.groupby([by, "turn"])
@@ -96,6 +99,12 @@ def best_of(rates: pd.DataFrame) -> pd.Series:
     """Return the line of the highest rate; columns as for `medians`."""
     each = medians(rates)
     return each.loc[each["rate"].idxmax()]
+
+
+def refusals(done: pd.DataFrame) -> tuple[int, int]:
+    """Return how many answers said that it is too much, and how many something else that is no 202."""
+    shed, served = (int((done["status"] == status).sum()) for status in (SHED, SERVED))
+    return shed, len(done) - served - shed
 
 
 def or_too_busy(evidence: Evidence, shares: Sequence[float], *, is_plain: bool) -> Evidence:
