@@ -8,6 +8,10 @@ from beefirst.evaluation.display.tables import BLUE, PHASE_COLOURS, RED
 
 INK = "#374151"
 PALE_RED = "#F0D9CC"
+DARK = ("#0072B2", "#6B7280")
+"""On which white can be read."""
+
+ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.2}
 
 
 def rates_by_connections(rates: pd.DataFrame, least: float, cores: int) -> Chart:
@@ -28,13 +32,15 @@ def rates_by_connections(rates: pd.DataFrame, least: float, cores: int) -> Chart
     places = {connections: place for place, connections in enumerate(median["connections"])}
     alone = _draw_alone(axes, rates, cores)
     axes.axhline(least * alone, color=RED, linewidth=1, linestyle=(0, (4, 3)))
-    axes.text(-0.42, least * alone, f"{least:g} of it: less fails", color=RED, fontsize=9, va="top", ha="left")
+    words = f"{least:g} of it: less fails"
+    axes.text(-0.4, least * alone, words, color=RED, fontsize=9, va="center", ha="left", bbox=ON_WHITE)
     axes.plot(range(len(median)), median["rate"], color=BLUE, linewidth=2.2, zorder=3)
     axes.scatter(rates["connections"].map(places), rates["rate"], s=30, color=BLUE, edgecolor="white", zorder=4)
     for place, line in enumerate(median.itertuples()):
         axes.annotate(
-            f"{line.rate:.1f}", (place, line.rate), xytext=(0, -16), textcoords="offset points", ha="center", color=INK
-        )
+            f"{line.rate:.1f}", (place, line.rate), xytext=(0, -17), textcoords="offset points", ha="center",
+            color=INK, bbox=ON_WHITE, zorder=3,
+        )  # fmt: skip
     axes.set_xticks(range(len(median)), [f"{connections:.0f}" for connections in median["connections"]])
     axes.set_xlim(-0.45, len(median) - 0.55)
     return Chart(figure, finding)
@@ -49,10 +55,8 @@ def rates_by_replicas(rates: pd.DataFrame, parts: pd.DataFrame, cores: int) -> C
         cores: of the machine.
     """
     median = rates.groupby("replicas", as_index=False)[["rate", "alone", "ratio"]].median()
-    said = ", ".join(f"{rate:.0f}" for rate in median["rate"])
-    finding = (
-        f"{said} a second by {_listed(median['replicas'])} replicas: the {cores} cores are the limit, not the processes"
-    )
+    said = f"{_listed(median['rate'])} a second by {_listed(median['replicas'])} replicas"
+    finding = f"{said}: the {cores} cores are the limit"
     figure, axes = new_axes(3.6, finding, "replicas that share the cores and the database")
     _across(axes)
     _draw_alone(axes, rates, cores)
@@ -61,9 +65,8 @@ def rates_by_replicas(rates: pd.DataFrame, parts: pd.DataFrame, cores: int) -> C
         for own in parts[parts["replicas"] == line.replicas].itertuples():
             height, colour = own.part * line.rate, PHASE_COLOURS[int(own.replica - 1) % len(PHASE_COLOURS)]
             axes.bar(place, height, bottom=bottom, width=0.5, color=colour, edgecolor="white", zorder=3)
-            axes.text(
-                place, bottom + height / 2, f"{own.replica:.0f}", color="white", ha="center", va="center", zorder=4
-            )
+            ink = "white" if colour in DARK else "black"
+            axes.text(place - 0.17, bottom + height / 2, f"{own.replica:.0f}", color=ink, va="center", zorder=4)
             bottom += height
         axes.text(place + 0.28, line.rate, f"{line.rate:.1f}\n{line.ratio:.2f} of it", color=INK, va="top", fontsize=9)
         turns = rates[rates["replicas"] == line.replicas]["rate"]
