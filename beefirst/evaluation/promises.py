@@ -94,6 +94,7 @@ CHECKS: dict[str, dict[str, str]] = {
         "LOAD.3": "Beyond that, as many are served as before, and all others are told at once to come again",
         "LOAD.4": "Health is answered meanwhile, well within the time limit of a probe",
         "LOAD.5": "More replicas on the same cores: as many a second, nothing acknowledged lost, one claim an address",
+        "LOAD.6": "A trace tells where the time of a registration goes, and leaves next to nothing open",
     },
     "10_failures": {
         "FIRE.1": "PostgreSQL killed and started again: nothing acknowledged is lost, and nobody has to help",
