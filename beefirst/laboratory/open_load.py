@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+from beefirst.errors import ProcessError
 from beefirst.laboratory.raw_http import ANSWER_SECONDS, Answer, registering
 
 Told: TypeAlias = tuple[int, float, float, str]
@@ -51,12 +52,16 @@ def send_openly(url: str, rate: float, seconds: float) -> Load:
 
     Raises:
         RuntimeError: that would be more than MOST_REQUESTS.
-        subprocess.CalledProcessError: one got no answer.
+        ProcessError: one got no answer.
     """
     if rate * seconds > MOST_REQUESTS:
         raise RuntimeError(f"{rate * seconds:g} requests are more than {MOST_REQUESTS}")
     command = [sys.executable, "-m", __name__, url, str(rate), str(seconds)]
-    run = subprocess.run(command, capture_output=True, check=True, timeout=seconds + 2 * ANSWER_SECONDS)
+    try:
+        run = subprocess.run(command, capture_output=True, check=True, timeout=seconds + 2 * ANSWER_SECONDS)
+    except subprocess.SubprocessError:
+        asked = f"{rate * seconds:.0f} registrations within {seconds:g} seconds"
+        raise ProcessError(f"Of {asked} some were not answered in {ANSWER_SECONDS} seconds.") from None
     told = json.loads(run.stdout)
     answers = [Answer(status, b"", taken, began, head.encode()) for status, taken, began, head in told["answers"]]
     return Load(answers, told["cpu_seconds"])
