@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import uvloop
 
 from beefirst.errors import ProcessError
 from beefirst.laboratory.raw_http import ANSWER_SECONDS, Answer, registering
+from beefirst.machine.processes import end_with_parent
 
 Told: TypeAlias = tuple[int, float, float, str]
 """Of an answer: its status, the seconds that it took, when it was asked for, and its Retry-After."""
@@ -57,8 +59,9 @@ def send_openly(url: str, rate: float, seconds: float) -> Load:
     if rate * seconds > MOST_REQUESTS:
         raise RuntimeError(f"{rate * seconds:g} requests are more than {MOST_REQUESTS}")
     command = [sys.executable, "-m", __name__, url, str(rate), str(seconds)]
+    limit, end = seconds + 2 * ANSWER_SECONDS, end_with_parent(signal.SIGKILL)
     try:
-        run = subprocess.run(command, capture_output=True, check=True, timeout=seconds + 2 * ANSWER_SECONDS)
+        run = subprocess.run(command, capture_output=True, check=True, timeout=limit, preexec_fn=end)
     except subprocess.SubprocessError:
         asked = f"{rate * seconds:.0f} registrations within {seconds:g} seconds"
         raise ProcessError(f"Of {asked} some were not answered in {ANSWER_SECONDS} seconds.") from None

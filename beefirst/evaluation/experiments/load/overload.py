@@ -125,13 +125,13 @@ def _judge_shedding(answers: pd.DataFrame, capacity: float, times: int, lasted: 
             _word(rate >= SERVED_SHARE * capacity),
             "yes",
         ),
-        (f"refused at once, in {_ms(refusal)} ms", _word(refusal <= AT_ONCE_SHARE * wait), "yes"),
+        (f"refused at once, in {_ms(refusal)}", _word(refusal <= AT_ONCE_SHARE * wait), "yes"),
         (f"served within {LONGEST_WAIT} s and a hash: {wait:.2f} s", _word(_is_in_time(wait, usual)), "yes"),
-        (f"{_ms(usual)} ms before, {_ms(then)} ms after: as before", _word(then <= BACK_FACTOR * usual), "yes"),
+        (f"{_ms(usual)} before, {_ms(then)} after: as before", _word(then <= BACK_FACTOR * usual), "yes"),
     ]
     summary = (
         f"{times} times the capacity for {lasted} s: {len(served)} served, {rate / capacity:.0%} of the capacity, in "
-        f"{wait:.2f} s; {len(shed)} told to come again, in {_ms(refusal)} ms; {_ms(usual)} ms before, {_ms(then)} after"
+        f"{wait:.2f} s; {len(shed)} told to come again, in {_ms(refusal)}; {_ms(usual)} before, {_ms(then)} after"
     )
     picture = accepted_and_shed(answers, capacity, times, lasted, LONGEST_WAIT)
     evidence = replace(compare(summary, [*sound, *soon]), picture=picture)
@@ -147,7 +147,7 @@ def _is_in_time(wait: float, usual: float) -> bool:
 
 
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.3g}" if seconds < 0.1 else f"{seconds * 1000:.0f}"
+    return f"{seconds * 1000:.3g} ms" if seconds < 0.1 else f"{seconds * 1000:.0f} ms" if seconds >= 0.1 else "no time"
 
 
 def _word(holds: bool) -> str:
@@ -178,7 +178,7 @@ def _judge_health(probes: pd.DataFrame) -> Evidence:
             (f"{path}, p99 within {PROBE_SECONDS} s", _word(p99[BEYOND] <= PROBE_SECONDS), "yes"),
         ]
         count = int((own["phase"] == BEYOND).sum())
-        said.append(f"{path} {_ms(p99[BEYOND])} ms of {count}, {_ms(p99[BEFORE])} ms before")
+        said.append(f"{path} {_ms(p99[BEYOND])} of {count}, {_ms(p99[BEFORE])} before")
     evidence = compare(f"p99 beyond the capacity: {'; '.join(said)}", rows)
     return replace(evidence, picture=probe_times(probes, BEFORE, BEYOND, PROBE_SECONDS))
 
