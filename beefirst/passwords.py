@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import bcrypt
 
 from beefirst.errors import ClientGoneError, OverloadedError
+from beefirst.machine import tracing
 
 Result = TypeVar("Result")
 
@@ -112,10 +113,11 @@ class BcryptPasswords:
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         task = asyncio.current_task()
+        submitted = perf_counter()
         future = self._executor.submit(_timed, work)
         self._queue[task] = future
         try:
-            result, seconds = await asyncio.wrap_future(future)
+            result, began, seconds = await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             if task and task.cancelling():
                 raise
@@ -123,25 +125,29 @@ class BcryptPasswords:
         finally:
             del self._queue[task]
         self._hash_seconds += NEWEST_SHARE * (seconds - self._hash_seconds)
+        if tracer := tracing.tracer.get():
+            tracer.note("bcrypt queue", submitted, began)
+            tracer.note("bcrypt hash", began, began + seconds)
         return result
 
     @asynccontextmanager
     async def even_out(self) -> AsyncIterator[None]:
         """Let a block that begins when the hash work has ended take EVEN_SECONDS, also where it raises."""
         end = asyncio.get_running_loop().time() + EVEN_SECONDS
-        try:
-            yield
-        finally:
-            await asyncio.sleep(end - asyncio.get_running_loop().time())
+        with tracing.span("even out"):
+            try:
+                yield
+            finally:
+                await asyncio.sleep(end - asyncio.get_running_loop().time())
 
     def close(self) -> None:
         """Let the threads end; what still waits is not begun."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
-    started = perf_counter()
-    return work(), perf_counter() - started
+def _timed(work: Callable[[], Result]) -> tuple[Result, float, float]:
+    began = perf_counter()
+    return work(), began, perf_counter() - began
 
 
 def _cores() -> int:

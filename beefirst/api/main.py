@@ -1,7 +1,8 @@
 """The composition root: settings go in, a complete application comes out."""
 
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 
 from fastapi import FastAPI
@@ -22,6 +23,7 @@ from beefirst.api.schema_watch import SchemaWatch
 from beefirst.api.services import Grace, Services
 from beefirst.api.shedding import Shedding
 from beefirst.api.sweeper import Sweeper
+from beefirst.api.tracing import Tracing, create_tracing
 from beefirst.database.migration_files import read_migrations
 from beefirst.database.pool import create_pool, open_pool, run_step
 from beefirst.database.registrations import RegistrationStore
@@ -82,6 +84,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(HostCheck)
     app.add_middleware(Observer, metrics=services.metrics)
+    if services.telemetry:
+        app.add_middleware(Tracing, telemetry=services.telemetry)
     install_error_handlers(app)
     for module in (registrations, health, operation, documentation):
         app.include_router(module.router)
@@ -112,6 +116,7 @@ def _build(settings: Settings) -> Services:
         passwords=passwords,
         sweeper=Sweeper(registration, store, metrics, settings.sweep_interval_seconds),
         schema_watch=SchemaWatch(pool, migrations, metrics),
+        telemetry=create_tracing(os.environ),
     )
 
 
@@ -120,7 +125,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     services.timeline.finish("load code")
     await prepare_database(services.settings, services.migrations, services.timeline)
-    async with open_pool(services.pool), services.client_limits.running():
+    async with _sending_traces(services), open_pool(services.pool), services.client_limits.running():
         services.timeline.finish("open pool")
         try:
             async with services.sweeper.running(), services.schema_watch.running():
@@ -129,6 +134,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await services.outbox.close(services.grace.seconds_left)
             await services.courier.close(services.grace.seconds_left)
             services.passwords.close()
+
+
+def _sending_traces(services: Services) -> AbstractAsyncContextManager[None]:
+    return services.telemetry.running(lambda: services.grace.seconds_left) if services.telemetry else nullcontext()
 
 
 async def _lead_to_docs() -> RedirectResponse:

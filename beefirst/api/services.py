@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 
@@ -20,6 +21,9 @@ from beefirst.mail.outbox import Outbox
 from beefirst.passwords import BcryptPasswords
 from beefirst.registration.rules import Registration
 from beefirst.settings import Settings
+
+if TYPE_CHECKING:
+    from beefirst.api.open_telemetry import OpenTelemetry
 
 GRACE_SECONDS = 8.0
 """How long requests and mail in flight may take to finish after SIGTERM; Docker kills 10 seconds after it."""
@@ -61,6 +65,7 @@ class Services:
         passwords: the threads that hash, closed by the lifespan.
         sweeper: runs as long as the lifespan lasts.
         schema_watch: does so, too.
+        telemetry: so does what makes traces, where they are asked for.
     """
 
     settings: Settings
@@ -78,6 +83,7 @@ class Services:
     passwords: BcryptPasswords
     sweeper: Sweeper
     schema_watch: SchemaWatch
+    telemetry: "OpenTelemetry | None"
 
     @classmethod
     def of(cls, request: Request) -> "Services":

@@ -1,6 +1,7 @@
 """The store of registrations that the rules and the sweeper ask for, on PostgreSQL."""
 
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString, Protocol, TypeVar
@@ -10,6 +11,7 @@ from psycopg.rows import AsyncRowFactory, args_row, class_row, scalar_row
 
 from beefirst.database import statements
 from beefirst.database.time_limit import Connection, Result
+from beefirst.machine.tracing import span
 from beefirst.registration.states import Claim, Holder, Judgement, State
 
 MAILS_A_DAY = 20
@@ -21,6 +23,13 @@ core of the database's. On two cores, batches of 100 sweep a quarter faster but 
 
 KEEP_HOURS = 24
 """How long EXPIRED and LOCKED rows, and the budget of an address that nobody touches, are kept."""
+
+SPANS = {
+    text: (name, {"db.system.name": "postgresql", "db.operation.name": name})
+    for name, text in vars(statements).items()
+    if name.isupper()
+}
+"""How a trace names each statement; none of its values. The wait for a connection is part of the span."""
 
 Row = TypeVar("Row")
 
@@ -112,13 +121,15 @@ class RegistrationStore:
             async with connection.cursor(row_factory=make) as cursor:
                 return await (await cursor.execute(statement, self._limits | values)).fetchall()
 
-        return await self.run(fetch)
+        with _call(statement):
+            return await self.run(fetch)
 
     async def _change(self, statement: LiteralString, **values: object) -> int:
         async def change(connection: Connection) -> int:
             return (await connection.execute(statement, self._limits | values)).rowcount
 
-        return await self.run(change)
+        with _call(statement):
+            return await self.run(change)
 
     @property
     def _limits(self) -> dict[str, object]:
@@ -130,6 +141,11 @@ class RegistrationStore:
             "mails_a_day": MAILS_A_DAY,
             "keep_hours": KEEP_HOURS,
         }
+
+
+def _call(statement: LiteralString) -> AbstractContextManager[object]:
+    name, attributes = SPANS[statement]
+    return span(name, attributes, is_call=True)
 
 
 def _judgement(state: str, attempts: int, _: object) -> Judgement:

@@ -13,6 +13,9 @@ LIMITS = {
     "guesses": (10, 500, "all of them are sent at once"),
     "rounds": (10, 300, "each takes half a second, and fewer would see no difference"),
     "fine_rounds": (20, 1000, "each takes an eighth of a second, and fewer would see no difference"),
+    "turns": (2, 20, "each takes ten seconds, and one alone does not tell how busy the machine is"),
+    "times_capacity": (2, 10, "once is no more than can be served, and what sends more would need the cores itself"),
+    "overload_seconds": (2, 60, "each second more sends more, and in less the longest wait is not reached"),
     "starts": (2, 50, "each takes about a second"),
 }
 """For each value the least, the most, and why."""

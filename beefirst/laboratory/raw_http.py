@@ -160,7 +160,7 @@ class Connection:
         async with asyncio.timeout(ANSWER_SECONDS):
             while True:
                 answer = await self._send_once(content)
-                wait = _number_in(answer.head, b"retry-after")
+                wait = number_in(answer.head, b"retry-after")
                 if not (come_again and answer.status == 503 and wait):
                     return answer
                 await asyncio.sleep(wait)
@@ -169,11 +169,12 @@ class Connection:
         began, started = time.time(), time.perf_counter()
         self._writer.write(content)
         head = await self._reader.readuntil(b"\r\n\r\n")
-        body = await self._reader.readexactly(_number_in(head, b"content-length"))
+        body = await self._reader.readexactly(number_in(head, b"content-length"))
         return Answer(int(head[9:12]), body, time.perf_counter() - started, began, head)
 
 
-def _number_in(head: bytes, name: bytes) -> int:
+def number_in(head: bytes, name: bytes) -> int:
+    """Return the number that a header holds, whose name is given in small letters; 0 where there is none."""
     lines = (line.partition(b":") for line in head.lower().split(b"\r\n"))
     return next((int(value) for header, _, value in lines if header == name), 0)
 

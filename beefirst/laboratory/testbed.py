@@ -164,7 +164,7 @@ class Testbed(Owned):
         replicas = [
             (f"API, replica {number}", api.url.removeprefix("http://")) for number, api in enumerate(self.apis, start=1)
         ]
-        rows = [*replicas, ("mail server", self.mailbox.url), ("database", self.database.name)]
+        rows = [*replicas, ("mail server", self._settings["mail_url"]), ("database", self.database.name)]
         return pd.DataFrame(rows, columns=["what", "where"])
 
     def activate(self, email: str, password: str, code: str, replica: int = 0) -> httpx.Response:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from beefirst.errors import DatabaseUnavailableError, MailError
+from beefirst.machine.tracing import span
 
 log = logging.getLogger("beefirst.mail")
 
@@ -36,7 +37,8 @@ class Outbox:
 
 async def _report(delivery: Callable[[], Coroutine[Any, Any, object]]) -> None:
     try:
-        await delivery()
+        with span("mail"):
+            await delivery()
     except MailError as error:
         log.error("%s", error)
     except DatabaseUnavailableError as error:

@@ -14,10 +14,10 @@ from beefirst.evaluation.experiments.attacks.telling_apart import CHEAP, COST, s
 from beefirst.laboratory import raw_http
 from beefirst.laboratory.address_kinds import KINDS, probe
 from beefirst.laboratory.difference_test import LARGEST_T, Difference, compare_classes
+from beefirst.laboratory.paced_load import send_for
 from beefirst.laboratory.project_copy import ProjectCopy
 from beefirst.laboratory.testbed import Testbed
 from tests.conftest import SECRET
-from tests.support.paced_load import send_for
 
 SAMPLES, LANES = 300, 6
 SLOW_SECONDS = 0.005

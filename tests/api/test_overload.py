@@ -20,15 +20,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from beefirst.laboratory import raw_http
+from beefirst.laboratory import paced_load, raw_http
 from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.open_load import Load, send_openly
 from beefirst.laboratory.raw_http import Answer
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.waiting import wait_until
 from beefirst.passwords import MAX_WAIT_SECONDS
 from tests.conftest import SECRET
-from tests.support import http_client, paced_load
-from tests.support.open_load import Load, send_openly
+from tests.support import http_client
 
 COST = 12
 """A hash takes four times as long as by default: few requests are many."""

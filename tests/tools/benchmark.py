@@ -20,7 +20,7 @@ from pathlib import Path
 
 import bcrypt
 
-from beefirst.laboratory import raw_http
+from beefirst.laboratory import open_load, paced_load, raw_http
 from beefirst.laboratory.api_process import ApiProcess, start_api
 from beefirst.laboratory.environment import clean_environment
 from beefirst.laboratory.scratch_database import ScratchDatabase
@@ -28,7 +28,6 @@ from beefirst.machine.folders import CHECKOUT
 from beefirst.machine.ports import free_port
 from beefirst.machine.processes import answers
 from beefirst.machine.waiting import wait_until
-from tests.support import open_load, paced_load
 
 BARE = "import fastapi, uvicorn, psycopg, psycopg_pool, pydantic_settings, bcrypt"
 CORES = len(os.sched_getaffinity(0))

@@ -28,6 +28,7 @@ AREAS = {
     "answer_times.toml": "what the time of an answer tells",
     "attacks.toml": "what an attacker learns, and can do",
     "sweeper.toml": "how claims end by themselves",
+    "load.toml": "how much it serves, how soon, and what becomes of more",
     "failures.toml": "what a part that dies takes along",
     "jupyter.toml": "what protects JupyterLab",
     "compose.toml": "what a container may do",

@@ -2,10 +2,16 @@
 
 import asyncio
 import itertools
+import secrets
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
-from beefirst.laboratory.raw_http import Answer, Connection, run
+from beefirst.laboratory.raw_http import Answer, Connection, registering, run
+
+PASSWORD = "correct horse"  # noqa: S105
 
 
 def send_for(url: str, seconds: float, connections: int, requests: Iterator[bytes]) -> list[Answer]:
@@ -50,6 +56,37 @@ def send_paced(url: str, seconds: float, interval_seconds: float, requests: Iter
         return answers
 
     return run(send)
+
+
+@contextmanager
+def sending_paced(url: str, interval_seconds: float, requests: Iterator[bytes]) -> Iterator[list[Answer]]:
+    """Do as `send_paced` for as long as the block lasts, beside it; the list that it gives is complete afterwards."""
+    over, answers = threading.Event(), list[Answer]()
+
+    async def send() -> None:
+        started = time.perf_counter()
+        async with Connection.open(url) as connection:
+            while not over.is_set():
+                answers.append(await connection.send(next(requests)))
+                due = started + len(answers) * interval_seconds
+                await asyncio.sleep(max(0, due - time.perf_counter()))
+
+    with ThreadPoolExecutor(1) as thread:
+        sending = thread.submit(run, send)
+        try:
+            yield answers
+        finally:
+            over.set()
+        sending.result()
+
+
+def registrations(name: str = "") -> Iterator[bytes]:
+    """Return registrations of ever new addresses without end.
+
+    Args:
+        name: with which the addresses begin, so that they can be told from others.
+    """
+    return (registering(f"{name}{secrets.token_hex(8)}@example.com", PASSWORD) for _ in itertools.count())
 
 
 async def _send_until(deadline: float, url: str, requests: Iterator[bytes]) -> list[Answer]:
