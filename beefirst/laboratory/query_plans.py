@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import Connection, sql
+from psycopg.pq import TransactionStatus
 
 REPEATED = 12
 """psycopg prepares what runs a sixth time, and from the sixth time of that on PostgreSQL may keep one plan for all."""
@@ -59,11 +60,13 @@ def undone(connection: Connection[Any]) -> Iterator[None]:
     Args:
         connection: in autocommit mode.
     """
-    connection.pgconn.exec_(b"BEGIN")
+    nested = connection.info.transaction_status == TransactionStatus.INTRANS
+    begin, end = (b"SAVEPOINT before", b"ROLLBACK TO before; RELEASE before") if nested else (b"BEGIN", b"ROLLBACK")
+    connection.pgconn.exec_(begin)
     try:
         yield
     finally:
-        connection.pgconn.exec_(b"ROLLBACK")
+        connection.pgconn.exec_(end)
 
 
 def explain(connection: Connection[Any], statement: str, values: Mapping[str, object]) -> Plan:
@@ -110,9 +113,11 @@ def _as_sent(statement: str, names: list[str]) -> str:
 
 
 def _explain(connection: Connection[Any], statement: sql.Composable, values: Mapping[str, object]) -> Plan:
+    explaining = sql.SQL("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ") + statement
     with undone(connection):
+        with undone(connection):  # what a connection does for the first time, it reads the catalogues for
+            connection.execute(explaining, values, prepare=False)
         before = _scans(connection)
-        explaining = sql.SQL("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ") + statement
         ((told,),) = connection.execute(explaining, values, prepare=False).fetchall()
         after = _scans(connection)
     top = told[0]["Plan"]
