@@ -3,14 +3,13 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 from psycopg import Connection
 
 from beefirst.database.pool import PLANNING
 from beefirst.laboratory.asked_statements import SWEEPING, Asked, ask_all
-from beefirst.laboratory.query_plans import explain_prepared, undone
+from beefirst.laboratory.query_plans import explain_prepared, time_undone
 from beefirst.laboratory.scratch_database import connect
 
 ROUNDS, SWEEPS = 200, 30
@@ -53,12 +52,6 @@ def _time_in_turns(
             if turn >= SWEEPS and pair[0].name in SWEEPING:
                 continue
             for place in (0, 1) if turn % 2 else (1, 0):
-                taken[str(pair[0])][place].append(_time(connections[place], pair[place]))
+                taken[str(pair[0])][place].append(time_undone(connections[place], pair[place].text, pair[place].values))
     return {name: (round(median(one), 4), round(median(other), 4)) for name, (one, other) in taken.items()}
 
-
-def _time(connection: Connection[Any], asked: Asked) -> float:
-    with undone(connection):
-        began = perf_counter()
-        connection.execute(asked.text.encode(), asked.values, prepare=True)
-        return (perf_counter() - began) * 1000
