@@ -20,9 +20,11 @@ from beefirst.evaluation.report.compose import PREFIX
 from beefirst.evaluation.report.host_runs import NEED_A_HOST
 from beefirst.laboratory.compose_project import docker
 from beefirst.laboratory.environment import clean_environment
+from beefirst.laboratory.reaper import LIMIT_SECONDS
 from beefirst.machine.folders import CHECKOUT
 from beefirst.machine.waiting import wait_until
 from tests.support.compose_stack import HANGS_SECONDS, ComposeStack, needs_engine
+from tests.support.folders import open_folder
 from tests.support.sample_notebooks import all_in_one, begin, write_notebook
 
 pytestmark = needs_engine
@@ -31,9 +33,17 @@ OPENING = "# Does it hold?\n\n**Criterion AC1.** It holds.\n\n**Takes** about 1 
 TIMED, BAD = "04_startup_time", "05_bad"
 (OF_THE_HOST,) = NEED_A_HOST
 WHERE = f"""{begin(OF_THE_HOST)}
+import os, time
 from pathlib import Path
-verdict.show("A.1", Evidence(not Path("/.dockerenv").exists(), "on the host"))
+from beefirst.laboratory.own_server import OwnServer
+from beefirst.laboratory.scratch_database import ScratchDatabase
+with ScratchDatabase(), OwnServer() as server:
+    Path(os.environ["TMPDIR"], "at-work").touch()
+    while Path(os.environ["TMPDIR"], "wait").exists():
+        time.sleep(0.1)
+    verdict.show("A.1", Evidence(Path(server.folder).is_relative_to(os.environ["TMPDIR"]), os.getcwd()))
 verdict.conclude()"""
+"""Kills no server, but has one to kill: the container has none, and no such folder."""
 
 COMMAND = "python -m beefirst report --compose --output report"
 
@@ -70,9 +80,19 @@ class Checkout(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory, stack: ComposeStack) -> Iterator[Checkout]:  # noqa: ARG001  # it has built what an image takes long for
+def servers() -> Iterator[Path]:
+    """A folder that the account of a server can reach."""
+    with open_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory, stack: ComposeStack, servers: Path) -> Iterator[Checkout]:  # noqa: ARG001  # it has built what an image takes long for
     """Notebooks 00 and 04, a bad one, and one that holds on the host alone."""
     path = tmp_path_factory.mktemp("report") / "checkout"
+    temporary = servers / "tmp"
+    temporary.mkdir()
+    temporary.chmod(0o777)
     shutil.copytree(CHECKOUT, path, ignore=shutil.ignore_patterns(".git", ".*_cache", "tests", "artifacts"))
     for notebook in (path / "notebooks").glob("*.ipynb"):
         if notebook.stem not in (FIRST, TIMED):
@@ -80,8 +100,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, stack: ComposeStack) -> I
     write_notebook(path / "notebooks", all_in_one(BAD, holds=False), name=BAD, opening=OPENING)
     write_notebook(path / "notebooks", WHERE, name=OF_THE_HOST, opening=OPENING)
     images = ComposeStack(folder=path)
-    (path.parent / "tmp").mkdir()
-    yield Checkout(path, images.name, path.parent / "tmp")
+    yield Checkout(path, images.name, temporary)
     images.remove()
 
 
@@ -96,8 +115,8 @@ class Made(NamedTuple):
     left: list[str]
 
 
-def left_of(process: subprocess.Popen[str]) -> list[str]:
-    """Return what a command has left in the engine, and of processes."""
+def left_of(process: subprocess.Popen[str], temporary: Path) -> list[str]:
+    """Return what a command has left in the engine, of processes, and in the folder for what is temporary."""
     name = f"{PREFIX}{process.pid}-"
     questions = [
         ("ps", "--all", "--format", "{{.Names}}"),
@@ -106,12 +125,15 @@ def left_of(process: subprocess.Popen[str]) -> list[str]:
         ("image", "ls", "--format", "{{.Repository}}"),
     ]
     things = [thing for question in questions for thing in docker(*question).split()]
-    return [*(thing for thing in things if thing.startswith(name)), *_processes(name)]
+    files = [path.name for path in temporary.iterdir() if path.name.startswith("beefirst")]
+    return [*(thing for thing in things if thing.startswith(name)), *_processes(name, str(temporary)), *files]
 
 
-def _processes(name: str) -> list[str]:
+def _processes(*words: str) -> list[str]:
+    """Return the processes that have one of these words on their command line or in the values of their environment."""
     found = psutil.process_iter(["environ", "cmdline"])
-    return [str(each.info["cmdline"]) for each in found if name in str((each.info["environ"] or {}).values())]
+    told = [(str(each.info["cmdline"]), str((each.info["environ"] or {}).values())) for each in found]
+    return [command for command, values in told if any(word in command or word in values for word in words)]
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +144,9 @@ def made(checkout: Checkout) -> Made:
         _, errors = process.communicate(timeout=HANGS_SECONDS)
     assert folder.exists(), errors
     page = BeautifulSoup((folder / "report.html").read_text(), "html.parser")
-    return Made(folder, page, process.returncode, checkout.said().splitlines(), errors, left_of(process))
+    return Made(
+        folder, page, process.returncode, checkout.said().splitlines(), errors, left_of(process, checkout.temporary)
+    )
 
 
 def test_it_says_as_it_goes_what_it_sees_and_where_the_report_lies(made: Made) -> None:
@@ -151,19 +175,26 @@ def test_what_the_host_saw_is_in_the_evidence_and_nothing_is_hidden(made: Made) 
     assert str(cases["UP.4"].find("failure").get("message")).startswith("2 of 3 hold, in ")  # type: ignore[union-attr]
 
 
-def test_a_notebook_that_takes_more_than_a_container_has_is_run_by_the_host_and_the_page_says_so(made: Made) -> None:
-    said = {section["id"]: section.get_text(" ", strip=True) for section in made.page.select("section")}
+def test_a_notebook_that_takes_more_than_a_container_has_is_run_by_the_host_and_the_page_says_so(
+    made: Made, checkout: Checkout
+) -> None:
+    said = [lead.get_text() for lead in made.page.select("section > .lead:first-child")]
     executed = json.loads((made.folder / "notebooks" / f"{OF_THE_HOST}.ipynb").read_text())
+    file = json.loads((made.folder / "evidence" / f"{OF_THE_HOST}.A.1.json").read_text())
 
-    assert [name for name, text in said.items() if "Run by the host and not in the container" in text] == [OF_THE_HOST]
+    assert [line.split(":")[0] for line in said] == [
+        *(f"{name}, run in the container" for name in (FIRST, TIMED, BAD)),
+        f"{OF_THE_HOST}, run by the host",
+    ]
     assert executed["cells"][-1]["outputs"]
-    assert json.loads((made.folder / "evidence" / "A.1.json").read_text())
+    assert file["check"]["evidence"] == str(checkout.path / "notebooks")
 
 
 def test_the_page_tells_the_host_and_its_versions(made: Made) -> None:
     provenance = {row.th.get_text(): row.td.get_text() for row in made.page.select("table.provenance tr")}  # type: ignore[union-attr]
 
     assert provenance["host"]
+    assert provenance["notebooks"].startswith(f"{OF_THE_HOST} by the host, with PostgreSQL ")
     assert provenance["Docker"].startswith("engine ")
     assert ", Compose " in provenance["Docker"]
 
@@ -173,7 +204,6 @@ def test_nothing_is_left_but_the_report_and_the_images_of_the_checkout(made: Mad
 
     assert made.left == []
     assert sorted(images.split()) == [f"{checkout.images}-api", f"{checkout.images}-notebook"]
-    assert [path.name for path in checkout.temporary.iterdir() if path.name.startswith("beefirst")] == []
     assert {path.name for path in made.folder.iterdir()} - {"report.pdf"} == {
         "evidence",
         "junit.xml",
@@ -186,16 +216,12 @@ def amid_up(process: subprocess.Popen[str], _: str) -> bool:
     return bool(docker("ps", "--all", "--quiet", "--filter", f"name={PREFIX}{process.pid}-"))
 
 
-def amid_a_notebook_of_the_host(_: subprocess.Popen[str], said: str) -> bool:
-    return OF_THE_HOST in said
-
-
 def amid_the_notebooks(_: subprocess.Popen[str], said: str) -> bool:
     return TIMED in said
 
 
 @pytest.mark.usefixtures("made")  # so that the images are built
-@pytest.mark.parametrize("moment", [amid_a_notebook_of_the_host, amid_up, amid_the_notebooks])
+@pytest.mark.parametrize("moment", [amid_up, amid_the_notebooks])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing_behind(
     checkout: Checkout, moment: Callable[[subprocess.Popen[str], str], bool], number: signal.Signals
@@ -207,6 +233,24 @@ def test_an_interrupt_leaves_nothing_behind(
         _, errors = process.communicate(timeout=HANGS_SECONDS)
 
     assert (process.returncode, "Traceback" in errors) == (130, False), errors
-    assert left_of(process) == []
+    assert left_of(process, checkout.temporary) == []
     assert not folder.exists()
-    assert [path.name for path in checkout.temporary.iterdir() if path.name.startswith("beefirst")] == []
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_amid_a_notebook_of_the_host_leaves_no_server_and_no_folder(
+    checkout: Checkout, number: signal.Signals
+) -> None:
+    at_work, wait = checkout.temporary / "at-work", checkout.temporary / "wait"
+    at_work.unlink(missing_ok=True)
+    wait.touch()
+    with checkout.report(checkout.path.parent / "interrupted") as process:
+        wait_until(lambda: process.poll() is not None or at_work.exists(), HANGS_SECONDS)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=HANGS_SECONDS)
+    wait.unlink()
+
+    assert (process.returncode, "Traceback" in errors) == (130, False), errors
+    wait_until(lambda: not left_of(process, checkout.temporary), LIMIT_SECONDS)
+    assert not (checkout.path.parent / "interrupted").exists()

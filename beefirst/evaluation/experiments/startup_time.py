@@ -149,8 +149,7 @@ def phases_in_numbers(start: Start) -> Shown:
 def _judge_starts(due: int, moments: pd.DataFrame, phases: pd.DataFrame) -> Evidence:
     starts = _starts(moments, phases)
     seconds, doubts = [start.outside for start in starts], _doubts(starts)
-    if len(starts) != due:
-        doubts.append(f"{due} starts were due, and {len(starts)} made")
+    doubts += [] if len(starts) == due else [f"{due} starts were due, and {len(starts)} made"]
     late = [(number, start.outside) for number, start in enumerate(starts, 1) if not start.is_in_time]
     summary = f"{len(seconds) - len(late)} of {len(seconds)} within budget, slowest {max(seconds):.2f} s"
     rows = pd.DataFrame(late, columns=["start", "until ready, from outside (s)"])
@@ -160,12 +159,7 @@ def _judge_starts(due: int, moments: pd.DataFrame, phases: pd.DataFrame) -> Evid
 
 @experiment(_judge_starts, measure_starts)
 def every_start_is_within_budget(starts: Sequence[Start], due: int) -> Observed:
-    """Judge every one of many starts, and draw them all; the rows are those that took longer.
-
-    Args:
-        starts: as measured.
-        due: how many were asked for: fewer are no proof of all.
-    """
+    """Judge every one of the starts that were due, and draw them all; the rows are those that took longer."""
     return {"due": due, **_observed(starts)}
 
 
@@ -199,8 +193,7 @@ def spread(starts: Sequence[Start]) -> pd.DataFrame:
     rows = []
     for start in starts:
         seconds = start.phases.set_index("phase")["seconds"]
-        seconds["until ready, from outside"] = start.outside
-        seconds["between the two stop-watches"] = start.gap
+        seconds["until ready, from outside"], seconds["between the two stop-watches"] = start.outside, start.gap
         rows.append(seconds)
     each = pd.DataFrame(rows)
     columns = {"quickest (s)": each.min(), "median (s)": each.median(), "slowest (s)": each.max()}
