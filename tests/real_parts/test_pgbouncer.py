@@ -1,8 +1,10 @@
 """The service through PgBouncer in transaction mode, which hands every transaction to any of its server processes."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from beefirst.database.session import Session, connection_parameters, settled
 from beefirst.database.startup import prepare_database
 from beefirst.errors import DatabaseRefusedError, MigrationError
 from beefirst.laboratory import catalog
-from beefirst.laboratory.api_process import start_api
+from beefirst.laboratory.api_process import ApiProcess, start_api
 from beefirst.laboratory.scratch_database import ScratchDatabase, connect
 from beefirst.machine.stopwatch import StartupTimeline
 from beefirst.machine.waiting import wait_until
@@ -26,6 +28,7 @@ pytestmark = needs_pgbouncer
 
 ADA, BOB = "ada@example.com", "bob@example.com"
 SECONDS = 60
+REPLICAS = 8
 
 
 MODES = pytest.mark.parametrize(
@@ -59,6 +62,41 @@ def test_the_service_claims_activates_and_sweeps_through_it(through: str, databa
     assert ready.status_code == 200
     assert "WARNING" not in log
     assert "ERROR" not in log
+
+
+def test_eight_replicas_start_at_once_make_sixty_accounts_and_all_sweep(database: ScratchDatabase) -> None:
+    people = [f"{number}@example.com" for number in range(60)]
+    with pgbouncer(database) as through, ExitStack() as opened, ThreadPoolExecutor(REPLICAS) as clients:
+        replicas = [opened.enter_context(ApiProcess(through, SWEEP_INTERVAL_SECONDS=0.2)) for _ in range(REPLICAS)]
+        for api in replicas:
+            api.wait_until_ready()
+
+        def make_account(number: int) -> tuple[int, int]:
+            """Register at one replica, activate at another."""
+            there, then = replicas[number % REPLICAS], replicas[(number + 1) % REPLICAS]
+            registered = register(there, people[number])
+            code = fetch_row(database, people[number]).code
+            return registered.status_code, activate(then, people[number], code).status_code
+
+        made = list(clients.map(make_account, range(len(people))))
+        done = [sweeps(api, "done") for api in replicas]
+        wait_until(
+            lambda: all(sweeps(api, "done") > before for api, before in zip(replicas, done, strict=True)), SECONDS
+        )
+        failed = [sweeps(api, "failed") for api in replicas]
+    with database.connect() as connection:
+        applied = catalog.history(connection)["name"].tolist()
+
+    assert made == [(202, 200)] * len(people)
+    assert failed == [0] * REPLICAS
+    assert applied == [file.name for file in SHIPPED]
+
+
+def sweeps(api: ApiProcess, result: str) -> float:
+    """Return how many rounds of a replica's sweeper ended so."""
+    text = api.get("/metrics").text
+    found = re.findall(rf'^beefirst_sweeps_total{{result="{result}"}} (\S+)$', text, flags=re.MULTILINE)
+    return sum(map(float, found))  # nothing is told of what has not happened yet
 
 
 @MODES

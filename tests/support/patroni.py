@@ -1,4 +1,4 @@
-"""Patroni from Debian over two PostgreSQL 16, each of which a test may kill with all that belongs to it."""
+"""Patroni over two PostgreSQL 16, each of which a test may kill with all that belongs to it."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from tests.conftest import SECRET
 from tests.support.etcd import etcd, missing_etcd
 from tests.support.folders import open_folder
 
-missing_patroni = "" if shutil.which("patroni") else "no Patroni: apt-get install patroni python3-etcd"
+missing_patroni = "" if shutil.which("patroni") else "no Patroni: see tests/real_parts/README.md"
 
 needs_patroni = pytest.mark.skipif(bool(missing_etcd or missing_patroni), reason=missing_etcd or missing_patroni)
 

@@ -1,6 +1,7 @@
-"""A real PgBouncer in transaction mode before a database."""
+"""A real PgBouncer in transaction mode before a database, with the recipe's configuration but for where things are."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,25 +13,14 @@ import psycopg
 import pytest
 
 from beefirst.laboratory.scratch_database import ScratchDatabase
+from beefirst.machine.folders import CHECKOUT
 from beefirst.machine.ports import free_port
 from beefirst.machine.waiting import wait_until
 from tests.support.folders import open_folder
 
 needs_pgbouncer = pytest.mark.skipif(not shutil.which("pgbouncer"), reason="no PgBouncer: apt-get install pgbouncer")
 
-CONFIGURATION = """
-[databases]
-* = host={host} port={server_port}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = scram-sha-256
-auth_file = {users}
-pool_mode = transaction
-logfile = {log}
-{more}
-"""
+RECIPE = CHECKOUT / "tests" / "real_parts" / "pgbouncer.ini"
 
 
 @contextmanager
@@ -58,9 +48,18 @@ def _configure(folder: Path, database: ScratchDatabase, port: int, more: str) ->
     parts = urlsplit(database.url)
     users, configuration, log = (folder / name for name in ("users.txt", "pgbouncer.ini", "pgbouncer.log"))
     users.write_text(f'"{parts.username}" "{parts.password}"\n')
-    text = CONFIGURATION.format(
-        host=parts.hostname, server_port=parts.port or 5432, port=port, users=users, log=log, more=more
-    )
+    places = {
+        "*": f"host={parts.hostname} port={parts.port or 5432}",
+        "listen_addr": "127.0.0.1",
+        "listen_port": port,
+        "auth_file": users,
+        "logfile": log,
+    }
+    text = RECIPE.read_text()
+    for key, value in places.items():
+        text, count = re.subn(rf"^{re.escape(key)} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
+        assert count == 1, key
+    text += f"{more}\n"
     configuration.write_text(text)
     if os.geteuid() == 0:
         for path in (folder, users, configuration):
