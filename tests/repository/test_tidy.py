@@ -26,6 +26,7 @@ ENTRIES = {
 DATA = {
     "page_config.json": "JupyterLab, by the name",
     "default_setting_overrides.json": "JupyterLab, by the name",
+    "grafana_dashboard.json": "Grafana, into which an operator imports it",
 }
 
 BANNED = {
