@@ -10,6 +10,11 @@ import pytest
 from psycopg import Connection
 
 from beefirst.database.pool import PLANNING
+from beefirst.database.statements import (
+    DELETE_ENDED_REGISTRATIONS,
+    DELETE_FORGOTTEN_BUDGETS,
+    EXPIRE_DUE_CLAIMS,
+)
 from beefirst.laboratory.api_process import ApiProcess, start_api
 from beefirst.laboratory.asked_statements import SWEEPING, add_people, ask_all, statement_names
 from beefirst.laboratory.many_rows import add_due, grow
@@ -24,6 +29,9 @@ FEW, MANY = 2_000, 200_000
 
 DUE = 50
 """Of each kind: two batches."""
+
+ENDING = 1_800
+"""On less than one in fifty pages of MANY rows."""
 
 TWICE, SLACK = 2, 12
 """How much more pages may be looked at: an index of many rows is a level deeper, or two."""
@@ -170,6 +178,30 @@ def test_a_statement_costs_what_it_finds_where_the_tables_are_known(few: Plans, 
         connection.execute("ANALYZE")
 
         assert beyond(few, plans(connection, ask)) == []
+
+
+def test_a_vacuum_clears_the_way_of_the_sweep_where_few_pages_of_many_are_concerned(many: Tables) -> None:
+    """Left to itself PostgreSQL leaves the indexes alone then, and each sweep walks all that have ever been due."""
+    sweep = next(asked for asked in ask_all(many.veteran) if asked.name == "COUNT_OVERDUE_CLAIMS")
+    batch = {**sweep.values, "batch": 3 * ENDING}
+    for statement in (EXPIRE_DUE_CLAIMS, DELETE_ENDED_REGISTRATIONS, DELETE_FORGOTTEN_BUDGETS):
+        many.veteran.execute(statement, batch)
+    many.veteran.execute("VACUUM (INDEX_CLEANUP ON) registrations")
+    add_due(many.veteran, ENDING)
+    many.veteran.execute(EXPIRE_DUE_CLAIMS, batch)
+    before = explain(many.veteran, sweep.text, sweep.values).buffers
+
+    many.veteran.execute("VACUUM registrations")
+
+    assert explain(many.veteran, sweep.text, sweep.values).buffers <= before / 2
+
+
+@pytest.mark.parametrize("table", ["registrations", "address_budgets"])
+def test_a_table_is_vacuumed_for_what_has_changed_and_not_for_what_there_is(many: Tables, table: str) -> None:
+    options = many.veteran.execute("SELECT reloptions FROM pg_class WHERE oid = %s::regclass", [table]).fetchone()
+
+    assert options is not None
+    assert {"autovacuum_vacuum_scale_factor=0", "autovacuum_vacuum_threshold=20000"} <= set(options[0])
 
 
 def settled_scans(database: ScratchDatabase) -> dict[str, int]:
