@@ -5,7 +5,7 @@ WORKDIR /requirements
 COPY pyproject.toml requirements.txt ./
 # Only these lists reach the builder: no other change in pyproject.toml makes it install anything anew.
 RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-               print(*project['dependencies'], sep='\n', file=open('service.txt', 'w')); \
+               print(*project['dependencies'], *project['optional-dependencies']['tracing'], sep='\n', file=open('service.txt', 'w')); \
                print(*project['optional-dependencies']['notebook'], sep='\n', file=open('notebook.txt', 'w'))" \
  && grep -v -e '^-e' -e '^#' requirements.txt >pins.txt
 

@@ -41,6 +41,9 @@ account with the code and the password.
 Try it here: send the example of *Claim an address*, take the code from the mail (in the demo, the line `DEMO MAIL` in
 the API's log), press *Authorize* with the address and the password, and send the code with *Activate an account*."""
 
+NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI's own is off: its spans hold paths and queries, its logs the messages of exceptions. See `Tracing`."""
+
 TAGS = [
     {"name": "registration", "description": "From an address to an account"},
     {"name": "health", "description": "For whoever runs the service: is it up, and how did it start?"},
@@ -68,6 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         responses=ANSWERS_OF_ALL,
+        telemetry=NO_TELEMETRY,
     )
     app.state.services = services
     app.add_middleware(BodyLimit)

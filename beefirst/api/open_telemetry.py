@@ -19,9 +19,9 @@ from beefirst.api.trace_export import create_exporters
 from beefirst.errors import ConfigurationError
 from beefirst.machine.tracing import tracer
 
-CLOSE_SECONDS = 2.0
-"""How long the end of the process waits for the last spans to be sent: more than a collector needs, and little of what
-SIGTERM leaves to requests and mail."""
+CLOSE_SECONDS, LEAST_SECONDS = 2.0, 0.5
+"""How long the end of the process waits for the last spans to be sent, at most, and where requests and mail have taken
+all that SIGTERM leaves; a collector that answers needs a fraction of either."""
 
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 """Those that semantic conventions know; any other is one name for all, so that a stranger makes no new ones."""
@@ -33,7 +33,7 @@ class OpenTelemetry:
     """The spans of this process; `machine.tracing.Tracer` for the requests that are sampled.
 
     The SDK's queue holds a bounded number of spans, of which the oldest go when it is full: no request waits for a
-    collector.
+    collector. The provider is no global one, which FastAPI would use, too, for spans that hold paths and queries.
 
     Args:
         environment: variables by name, for what is checked before the SDK reads them itself.
@@ -53,7 +53,7 @@ class OpenTelemetry:
         """Send spans as long as the block lasts, and what is left of them after it.
 
         Args:
-            seconds_left: how long the end of the block may take; it takes CLOSE_SECONDS at most.
+            seconds_left: how long the end of the block may take; see CLOSE_SECONDS.
 
         Raises:
             ConfigurationError: the variables of the queue contradict each other.
@@ -66,7 +66,7 @@ class OpenTelemetry:
         try:
             yield
         finally:
-            await self._close(min(CLOSE_SECONDS, seconds_left()))
+            await self._close(min(CLOSE_SECONDS, max(LEAST_SECONDS, seconds_left())))
 
     async def _close(self, seconds: float) -> None:
         # A thread that nobody joins: one that waits for a silent collector would hold up the end of the process.

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
 from opentelemetry.util.re import parse_env_headers
+from requests import PreparedRequest, Response, Session
 
 from beefirst.errors import ConfigurationError
 
@@ -55,15 +57,9 @@ def _create_otlp(environment: Mapping[str, str]) -> SpanExporter:
     _check_headers(_setting(environment, "HEADERS", ""))
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    reason = _Reason()
-    logging.getLogger(TALKATIVE[0]).setLevel(logging.WARNING)
-    logging.getLogger(TALKATIVE[0]).addFilter(reason)
-    try:
-        exporter = OTLPSpanExporter()
-    except Exception as error:  # a provider of credentials, say, that is not installed
-        raise ConfigurationError(f"What OTEL_EXPORTER_OTLP_ names cannot be had ({type(error).__name__}).") from None
+    session = _Session()
     log.info("traces go to %s", place)
-    return _Reported(exporter, place, reason)
+    return _Reported(OTLPSpanExporter(session=session), place, session)
 
 
 def _setting(environment: Mapping[str, str], name: str, default: str) -> str:
@@ -92,26 +88,27 @@ def _check_headers(headers: str) -> None:
             )
 
 
-class _Reason(logging.Filter):
-    """Keeps from the exporter's own lines why a try failed, as a status or the kind of an error, and drops them."""
+class _Session(Session):
+    """Sends requests, and remembers how the last one ended: in words that quote neither a header nor a URL."""
 
-    words = "no answer"
+    outcome = "not tried"
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let no record pass."""
-        for value in record.args if isinstance(record.args, tuple) else ():
-            if isinstance(value, int) and not isinstance(value, bool):
-                self.words = f"status {value}"
-            elif isinstance(value, Exception):
-                self.words = type(value).__name__
-        return False
+    def send(self, request: PreparedRequest, **options: Any) -> Response:
+        """Send a request."""
+        try:
+            response = super().send(request, **options)
+        except Exception as error:
+            self.outcome = type(error).__name__
+            raise
+        self.outcome = f"status {response.status_code}"
+        return response
 
 
 class _Reported(SpanExporter):
     """Sends to a collector, and tells once that it is away, and once that it is back."""
 
-    def __init__(self, exporter: SpanExporter, place: str, reason: _Reason) -> None:
-        self._exporter, self._place, self._reason = exporter, place, reason
+    def __init__(self, exporter: SpanExporter, place: str, session: _Session) -> None:
+        self._exporter, self._place, self._session = exporter, place, session
         self._lost = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -121,7 +118,7 @@ class _Reported(SpanExporter):
             if not self._lost:
                 log.warning(
                     "traces do not reach %s (%s): requests are served without, and more of these lines do not come",
-                    *(self._place, self._reason.words),
+                    *(self._place, self._session.outcome),
                 )
             self._lost += len(spans)
         elif self._lost:

@@ -35,8 +35,8 @@ def create_tracing(environment: Mapping[str, str]) -> "OpenTelemetry | None":
         if not str(error.name).startswith("opentelemetry"):
             raise
         raise ConfigurationError(
-            f"{asking[0]} asks for traces, and OpenTelemetry is not installed: pip install 'beefirst[tracing]', "
-            "or do not set it."
+            f"{asking[0]} asks for traces, and OpenTelemetry's SDK is not installed: "
+            "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http, or do not set it."
         ) from None
     return OpenTelemetry(environment)
 

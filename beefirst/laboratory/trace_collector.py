@@ -70,8 +70,18 @@ class TraceCollector(Owned):
         self._taken.status = status
 
     def fall_silent(self) -> None:
-        """Answer nothing from now on, until the end."""
+        """Answer nothing from now on, until `answer_again` or the end."""
         self._taken.may_answer.clear()
+
+    def answer_again(self) -> None:
+        """Answer what has waited, and what comes."""
+        self._taken.may_answer.set()
+
+    def forget(self) -> None:
+        """Forget all that came."""
+        with self._taken.arrival:
+            for kept in (self._taken.requests, self._taken.payloads, self._taken.headers):
+                kept.clear()
 
     @property
     def headers(self) -> list[Mapping[str, str]]:

@@ -80,12 +80,13 @@ def needed(requirements: Iterable[str]) -> set[str]:
 
 
 def test_the_api_image_holds_the_packages_that_the_service_needs_and_none_else(stack: ComposeStack) -> None:
-    service = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    service = [*project["dependencies"], *project["optional-dependencies"]["tracing"]]
 
     names = stack.run("exec", "-T", "api", "python", "-c", LIST_PACKAGES).stdout.split()
 
     assert {canonicalize_name(name) for name in names} - needed(service) == set()
-    assert "uvicorn" in names
+    assert {"uvicorn", "opentelemetry-sdk"} <= set(names)
 
 
 def test_the_api_image_holds_no_tools_and_no_caches(stack: ComposeStack) -> None:
