@@ -39,6 +39,10 @@ CLOSE_SECONDS = 1.0
 IDLE_IN_TRANSACTION = "10s"
 """After this the server ends a transaction whose client stands still. Only behind a pooler is a step one."""
 
+PLANNING = {"enable_seqscan": "off", "jit": "off"}
+"""Each statement finds its rows by an index. A connection keeps the plan of a statement that it often runs: one made
+while a table was small would read the whole of it until new statistics come, be it a million rows later."""
+
 
 def create_pool(settings: Settings) -> Pool:
     """Return the pool, not yet open, whose connections are checked before they are handed out.
@@ -56,6 +60,7 @@ def create_pool(settings: Settings) -> Pool:
             APPLICATION_NAME,
             statement_timeout=STATEMENT_TIMEOUT,
             idle_in_transaction_session_timeout=IDLE_IN_TRANSACTION,
+            **PLANNING,
         ),
         connection_class=Session,
         min_size=settings.pool_min_size,
