@@ -95,6 +95,7 @@ CHECKS: dict[str, dict[str, str]] = {
         "LOAD.4": "Health is answered meanwhile, well within the time limit of a probe",
         "LOAD.5": "More replicas on the same cores: as many a second, nothing acknowledged lost, one claim an address",
         "LOAD.6": "A trace tells where the time of a registration goes, and leaves next to nothing open",
+        "LOAD.7": "Registering, activating and sweeping cost what they find, and not what there is in the table",
     },
     "10_failures": {
         "FIRE.1": "PostgreSQL killed and started again: nothing acknowledged is lost, and nobody has to help",
