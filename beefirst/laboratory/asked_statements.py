@@ -75,8 +75,8 @@ def ask_all(connection: Connection[Any]) -> list[Asked]:
     """
     found = connection.execute("SELECT id FROM registrations WHERE email = %s", [address("claimed")]).fetchone()
     claim = {"id": found[0] if found else None, "password_hash": HASH}
-    asked = [
-        *(("CLAIM_ADDRESS", whose, {"email": address(whose)} | NEW) for whose in ADDRESSES),
+    asked: list[tuple[str, str, Mapping[str, object]]] = [
+        *(("CLAIM_ADDRESS", whose, {"email": address(whose), **NEW}) for whose in ADDRESSES),
         *(("FIND_CLAIM", whose, {"email": address(whose)}) for whose in ("claimed", "unknown")),
         *(("FIND_HOLDER", whose, {"email": address(whose)}) for whose in ("account", "claimed", "unknown")),
         ("JUDGE_CODE", "right", claim | {"code": "1234"}),
@@ -86,7 +86,7 @@ def ask_all(connection: Connection[Any]) -> list[Asked]:
         ("REFUND_MAIL", "claimed", {"email": address("claimed"), "mailed_at": LONG_AGO}),
         *((name, "due", {}) for name in SWEEPING),
     ]
-    return [Asked(name, situation, LIMITS | values) for name, situation, values in asked]
+    return [Asked(name, situation, {**LIMITS, **values}) for name, situation, values in asked]
 
 
 LIMITS: dict[str, object] = {

@@ -78,7 +78,7 @@ def explain(connection: Connection[Any], statement: str, values: Mapping[str, ob
         statement: with named parameters.
         values: of the parameters, and maybe others.
     """
-    return _explain(connection, sql.SQL(statement), values)  # type: ignore[arg-type]
+    return _explain(connection, sql.SQL(statement), values)
 
 
 def time_undone(connection: Connection[Any], statement: str, values: Mapping[str, object]) -> float:
@@ -110,7 +110,7 @@ def explain_prepared(connection: Connection[Any], statement: str, values: Mappin
             connection.execute(statement.encode(), values, prepare=True)
     name, types, generic = _find_prepared(connection, text) or ("", [], 0)
     literals = [
-        sql.SQL("{}::{}").format(sql.Literal(values[parameter]), sql.SQL(kind))  # type: ignore[arg-type]
+        sql.SQL("{}::{}").format(sql.Literal(values[parameter]), sql.SQL(kind))
         for parameter, kind in zip(names, types, strict=True)
     ]
     execute = sql.SQL("EXECUTE {}({})").format(sql.Identifier(name), sql.SQL(", ").join(literals))

@@ -54,4 +54,3 @@ def _time_in_turns(
             for place in (0, 1) if turn % 2 else (1, 0):
                 taken[str(pair[0])][place].append(time_undone(connections[place], pair[place].text, pair[place].values))
     return {name: (round(median(one), 4), round(median(other), 4)) for name, (one, other) in taken.items()}
-
