@@ -91,10 +91,11 @@ CHECKS: dict[str, dict[str, str]] = {
     "09_load": {
         "LOAD.1": "Registrations a second, at their best, are nearly as many as bcrypt alone hashes on the same cores",
         "LOAD.2": "With a core for each, an answer takes little more than its hash and the 25 ms that are meant",
-        "LOAD.3": "Beyond that, as many are served as before, and all others are told at once to come again",
+        "LOAD.3": "Beyond that, whoever can be served still is, and all others are told at once to come again",
         "LOAD.4": "Health is answered meanwhile, well within the time limit of a probe",
         "LOAD.5": "More replicas on the same cores: as many a second, nothing acknowledged lost, one claim an address",
         "LOAD.6": "A trace tells where the time of a registration goes, and leaves next to nothing open",
+        "LOAD.7": "Registering, activating and sweeping cost what they find, and not what there is in the table",
     },
     "10_failures": {
         "FIRE.1": "PostgreSQL killed and started again: nothing acknowledged is lost, and nobody has to help",

@@ -15,7 +15,7 @@ LIMITS = {
     "fine_rounds": (20, 1000, "each takes an eighth of a second, and fewer would see no difference"),
     "turns": (2, 20, "each takes ten seconds, and one alone does not tell how busy the machine is"),
     "times_capacity": (2, 10, "once is no more than can be served, and what sends more would need the cores itself"),
-    "overload_seconds": (2, 60, "each second more sends more, and in less the longest wait is not reached"),
+    "load_seconds": (2, 60, "each second more sends more, and in less the longest wait is not reached"),
     "starts": (2, 50, "each takes about a second"),
 }
 """For each value the least, the most, and why."""

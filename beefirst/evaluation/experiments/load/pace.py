@@ -1,6 +1,7 @@
 """How many a second, beside bcrypt alone in the same minute; and whether the machine had time for either."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 
 import pandas as pd
@@ -118,4 +119,4 @@ def or_too_busy(evidence: Evidence, shares: Sequence[float], *, is_plain: bool) 
     if evidence.holds or is_plain or median(shares) >= IDLE_SHARE:
         return evidence
     busy = f"this machine is too busy to tell, bcrypt alone got {median(shares):.0%} of its cores"
-    return not_shown_here(MORE_ROOM, f"{busy}: {evidence.claim}")
+    return replace(not_shown_here(MORE_ROOM, f"{busy}: {evidence.claim}"), picture=evidence.picture)

@@ -14,9 +14,9 @@ from beefirst.laboratory.bcrypt_alone import CORES
 from beefirst.laboratory.paced_load import registrations, send_for
 from beefirst.laboratory.testbed import Testbed
 
-SECONDS = {0.5: 0.5, 1: 1.6, 2: 0.8, 4: 0.7, 8: 0.5}
+SECONDS = {0.5: 0.4, 1: 1.4, 2: 0.7, 4: 0.6, 8: 0.4}
 """How long each number of connections, by their share of the cores, is kept up. Longest where nobody waits: there the
-slowest of a hundred answers are looked for."""
+slowest of many answers are looked for."""
 
 
 @dataclass(frozen=True)
