@@ -1,13 +1,15 @@
 """What stands between a service and PostgreSQL, and counts how often the one waited for the other."""
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 READY_FOR_QUERY = ord("Z")
+PLAIN = "sslmode=disable&gssencmode=disable"
+"""What is encrypted cannot be counted."""
+
 HEAD_BYTES = 5
 """PostgreSQL's protocol, 55.2.1: a letter, and the length of all that follows the letter."""
 
@@ -30,12 +32,13 @@ class CountingProxy:
         async with await asyncio.start_server(self._connect, "127.0.0.1", 0) as listening:
             port = listening.sockets[0].getsockname()[1]
             user = self._server.netloc.rpartition("@")[0]
-            self.url = self._server._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
+            query = "&".join(filter(None, [self._server.query, PLAIN]))
+            self.url = self._server._replace(netloc=f"{user}@127.0.0.1:{port}", query=query).geturl()
             started.set()
             await over.wait()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             server_reader, server_writer = await asyncio.open_connection(self._server.hostname, self._server.port)
             asking = asyncio.create_task(self._pass_on(reader, server_writer))
             try:
@@ -50,7 +53,7 @@ class CountingProxy:
                 writer.close()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             while data := await reader.read(65536):
                 writer.write(data)
             writer.close()
@@ -61,7 +64,7 @@ def counting_proxy(url: str) -> Iterator[CountingProxy]:
     """Run a proxy before a database, on a thread of its own.
 
     Args:
-        url: of the database, which must take connections without TLS.
+        url: of the database, on this machine.
     """
     proxy, started = CountingProxy(url), threading.Event()
     loop, over = asyncio.new_event_loop(), asyncio.Event()
