@@ -15,46 +15,33 @@ SHOWN = {
     "register": ("registrations on {cores}", "/health/ready at saturation, p99"),
     "activate": ("activations on {cores}",),
     "own_cost": ("main thread for one registration", "PostgreSQL for one registration"),
-    "latency": ("a registration alone, less its hash and 25 ms, median",),
     "start": ("API, process to ready, by its own stop-watch",),
     "compose": ("docker compose up, to API ready",),
-    "memory": ("memory under load",),
 }
 """By part: the names of figures; {cores} is the most that there were."""
 
 
 def render(run: Mapping[str, Any]) -> str:
-    """Return the section.
+    """Return the section; a figure that was never measured is said to be so.
 
     Args:
         run: as `figures.read_last_run` gives it.
-
-    Raises:
-        KeyError: a part or a figure was not measured.
     """
-    about = run["register"]
-    lines = [
-        f"| medians by `python -m tests.tools.benchmark` on {about['machine']}, {about['date'].split()[0]} "
-        "| here | beside it, in the same run | goal |",
-        "| --- | --- | --- | --- |",
-        *(_line(_find(run[part]["figures"], name)) for part, names in SHOWN.items() for name in names),
-    ]
-    return "\n".join([HEADING.strip(), *lines, "", ""])
+    lines = [_line(name, run.get(part, {"figures": []})) for part, names in SHOWN.items() for name in names]
+    header = "| medians of `python -m tests.tools.benchmark` | here | beside it, in the same run | goal | where, when |"
+    return "\n".join([HEADING.strip(), header, "| --- | --- | --- | --- | --- |", *lines, "", ""])
 
 
-def _find(figures: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    by_name = {figure["name"]: figure for figure in figures}
-    if "{cores}" not in name:
-        return by_name[name]
-    pattern = re.compile(re.escape(name).replace(r"\{cores\}", r"(\d+) cores?"))
-    return max((figure for figure in figures if pattern.fullmatch(figure["name"])), key=lambda one: str(one["name"]))
-
-
-def _line(figure: Mapping[str, Any]) -> str:
-    beside = ""
+def _line(name: str, part: Mapping[str, Any]) -> str:
+    pattern = re.compile(re.escape(name).replace(r"\{cores\}", r"\d+ cores?"))
+    found = [figure for figure in part["figures"] if pattern.fullmatch(figure["name"])]
+    if not found:
+        return f"| {name.replace('{cores}', 'all cores')} | not measured | | | |"
+    figure, beside = found[-1], ""
     if figure["ratio"] is not None:
-        beside = f"{figure['ratio']:.2g} of {figure['reference']}: {figure['reference_value']:.3g} {figure['unit']}"
-    return f"| {figure['name']} | {figure['value']:.3g} {figure['unit']} | {beside} | {figure['goal']} |"
+        beside = f"{figure['ratio']:.2g} of {figure['reference']} ({figure['reference_value']:.3g})"
+    where = f"{part['machine']}, {part['date'].split()[0]}"
+    return f"| {figure['name']} | {figure['value']:.3g} {figure['unit']} | {beside} | {figure['goal']} | {where} |"
 
 
 def write(run: Mapping[str, Any], readme: Path = README) -> None:
