@@ -1,6 +1,7 @@
 """A figure, and the file that keeps those of the last run."""
 
 import json
+import os
 import platform
 import statistics
 from collections.abc import Mapping, Sequence
@@ -97,6 +98,7 @@ def keep(parts: Mapping[str, Sequence[Figure]], file: Path = LAST_RUN) -> None:
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "commit": host["commit"],
         "machine": host["machine"],
+        "load average at its end": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
     }
     kept = read_last_run(file) if file.exists() else {}

@@ -11,13 +11,16 @@ from tests.tools.benchmark.figures import Figure, measured
 REQUESTS = 60
 """Of each kind, in each round."""
 
+ALONE = {"ttl_seconds": 3600, "client_limit": 100_000, "sweep_interval_seconds": 3600}
+"""Nothing but requests uses the service, and clients are counted."""
+
 
 def own_cost(rounds: int) -> list[Figure]:
     """CPU time of main thread and PostgreSQL for a registration and an activation, beside that of the hash."""
     costs: dict[str, list[tuple[float, float, float]]] = {"registration": [], "activation": []}
     with (
         ScratchDatabase() as database,
-        start_api(database.url, ttl_seconds=3600, client_limit=100_000) as api,
+        start_api(database.url, **ALONE) as api,
         database.connect() as connection,
     ):
         for number in range(rounds + 1):
