@@ -1,6 +1,7 @@
 """IP addresses and networks of clients and proxies, each in one spelling."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeAlias
 
@@ -14,6 +15,7 @@ MAPPED_PREFIX = 96
 """RFC 4291, 2.5.5.2: ::ffff:192.0.2.1 is 192.0.2.1 to a socket that serves both."""
 
 
+@lru_cache(1024)
 def read_address(text: str) -> IpAddress:
     """Return an address in one spelling: IPv4 where IPv6 only maps it, and without a zone.
 

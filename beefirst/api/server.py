@@ -1,6 +1,7 @@
 """The API as a process: uvicorn on one port, with one line for each way that a start can fail."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -73,6 +74,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         timeline = self._services.timeline
         timeline.finish("listen")
+        # What there is now stays: to look through it for garbage, again and again, would hold up every request.
+        gc.freeze()
         log.info("ready in %.2f s: %s (documentation at %s/docs)", timeline.seconds, self._address, self._address)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

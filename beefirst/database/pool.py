@@ -1,5 +1,6 @@
 """The API's connection pool, and how a step is run on one of its connections."""
 
+import select
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -22,6 +23,10 @@ WAIT_SECONDS = 2.0
 
 CHECK_SECONDS = 1.0
 """How long a connection may take to show that it still works; another is tried then, within WAIT_SECONDS."""
+
+TRUSTED_SECONDS = 2.0
+"""How long after it was last heard of a connection counts as working, while its server has not hung up: a round trip
+less before each statement. The sweeper alone lets each be heard of about as often."""
 
 STATEMENT_TIMEOUT = "5s"
 """After this the server ends a statement that waits for a lock, say, and the connection stays."""
@@ -117,14 +122,26 @@ async def run_step(
         ) from None
 
 
-async def _check(connection: Connection) -> None:
-    await limited(connection, AsyncConnectionPool.check_connection(connection), CHECK_SECONDS)
+async def _check(session: Session) -> None:
+    if monotonic() - session.heard_at > TRUSTED_SECONDS or _has_news(session):
+        await limited(session, AsyncConnectionPool.check_connection(session), CHECK_SECONDS)
+        session.heard_at = monotonic()
+
+
+def _has_news(session: Session) -> bool:
+    """Tell whether something came unasked: mostly that the server has ended the connection."""
+    line = select.poll()
+    line.register(session.fileno(), select.POLLIN)
+    return bool(line.poll(0))
 
 
 async def _settle(session: Session) -> None:
     await limited(session, session.settle(), CHECK_SECONDS)
+    session.heard_at = monotonic()
 
 
-async def _run_settled(connection: Connection, step: Step[Result]) -> Result:
-    async with settled(connection):
-        return await step(connection)
+async def _run_settled(session: Session, step: Step[Result]) -> Result:
+    async with settled(session):
+        result = await step(session)
+    session.heard_at = monotonic()
+    return result

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from math import inf
 from typing import Any, Self, TypeGuard
 
 import psycopg
@@ -115,10 +116,12 @@ class Session(AsyncConnection[Any]):
 
     Attributes:
         settings: what is relied on, and what the URL's own options set.
+        heard_at: when its server last answered as it should, by the monotonic clock.
         is_pooled: PgBouncer or the like stands between, and may hand every transaction to another server process.
     """
 
     settings: Mapping[str, str]
+    heard_at: float = -inf
     is_pooled: bool = False
 
     @classmethod

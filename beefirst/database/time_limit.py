@@ -28,14 +28,15 @@ async def limited(connection: Connection, work: Coroutine[Any, Any, Result], sec
     # To cancel a query psycopg asks the server, and waits up to 10 seconds for one that does not answer. A task
     # whose connection has lost its line ends at once, and its place in the pool is free again.
     task = asyncio.create_task(work)
+    timer = asyncio.get_running_loop().call_later(seconds, _hang_up, connection)
     try:
-        await asyncio.wait({task}, timeout=seconds)
+        return await asyncio.shield(task)
     finally:
+        timer.cancel()
         if not task.done():
             _hang_up(connection)
             await asyncio.wait({task})
             task.exception()  # somebody has looked at it, also where nobody waits any more
-    return task.result()
 
 
 def _hang_up(connection: Connection) -> None:

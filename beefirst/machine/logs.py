@@ -75,6 +75,9 @@ def configure_logging(level: str, style: str) -> None:
         level: DEBUG, INFO, WARNING or ERROR.
         style: `text`, or `json` for one JSON object a line.
     """
+    # No line tells where in the code it was written, or by which thread; looking that up costs more than the line.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # psycopg writes a line for each connection that is lent and returned at INFO: that is for DEBUG.
     chatter = level if level in ("DEBUG", "ERROR") else "WARNING"
     logging.config.dictConfig(
@@ -104,6 +107,13 @@ def configure_logging(level: str, style: str) -> None:
 
 class _OneLine(logging.Formatter):
     """psycopg passes on libpq's messages, which have hints on lines of their own."""
+
+    _second, _time = 0, ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        if (second := int(record.created)) != self._second:
+            self._second, self._time = second, super().formatTime(record, datefmt)[:-3]
+        return f"{self._time}{int(record.msecs):03}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         fields = [f'{name}="{getattr(record, name)}"' for name in EVENT_FIELDS if hasattr(record, name)]

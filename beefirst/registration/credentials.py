@@ -6,7 +6,7 @@ As all of `registration`, it knows no framework and no driver.
 import re
 import secrets
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 from beefirst.errors import AddressRefusedError, PasswordRefusedError
 from beefirst.registration.common_passwords import is_common
@@ -14,10 +14,23 @@ from beefirst.registration.common_passwords import is_common
 ADDRESS_MAX_LENGTH = 254
 """RFC 5321, 4.5.3.1.3: a path has at most 256 characters, two of them the angle brackets."""
 
+ORDINARY = re.compile(
+    r"[A-Za-z0-9]+(?:[._+-][A-Za-z0-9]+)*@(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.)+"
+    rf"(?!(?:{'|'.join(SPECIAL_USE_DOMAIN_NAMES)})\Z)[A-Za-z]{{2,}}",
+    re.IGNORECASE | re.ASCII,
+)
+"""Most addresses by far, of which nothing needs to be worked out: the library takes them as they are, in 0.2 ms."""
+
+ORDINARY_MAX_LENGTH = 64
+"""Within it no part of an address can be too long."""
+
 ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.IGNORECASE)
 
 PASSWORD_MIN_CHARACTERS = 8
 """OWASP ASVS 5.0, 6.2.1."""
+
+UNUSABLE = re.compile("[\0\ud800-\udfff]")
+"""What bcrypt stops at, and what has no bytes in UTF-8."""
 
 PASSWORD_MAX_BYTES = 72
 """bcrypt reads no more; a longer password is refused rather than cut short (OWASP ASVS 5.0, 6.2.8)."""
@@ -40,6 +53,8 @@ def normalise_address(text: str) -> str:
         AddressRefusedError: it is no address, or holds other characters beyond ASCII; the message repeats none of it.
     """
     text = text.strip()
+    if len(text) <= ORDINARY_MAX_LENGTH and ORDINARY.fullmatch(text):
+        return text.lower()
     try:
         address = validate_email(text, check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError:
@@ -64,7 +79,7 @@ def check_password(password: str) -> str:
         raise PasswordRefusedError(f"must have at least {PASSWORD_MIN_CHARACTERS} characters")
     if len(password.encode(errors="replace")) > PASSWORD_MAX_BYTES:
         raise PasswordRefusedError(f"must have at most {PASSWORD_MAX_BYTES} bytes in UTF-8")
-    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in password):
+    if UNUSABLE.search(password):
         raise PasswordRefusedError("must not hold the character NUL or half of a surrogate pair")
     if is_common(password):
         raise PasswordRefusedError("must not be one of the most common passwords")

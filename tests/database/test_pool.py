@@ -10,6 +10,7 @@ from beefirst.database.pool import create_pool, open_pool, run_step
 from beefirst.errors import DatabaseUnavailableError
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.settings import Settings
+from tests.support.counting_proxy import CountingProxy, counting_proxy
 
 SIZES = {"pool_min_size": 2, "pool_max_size": 4}
 MINE: LiteralString = (
@@ -24,6 +25,10 @@ def settings(database: ScratchDatabase) -> Settings:
 
 async def ask(connection: Any, question: LiteralString) -> list[Any]:
     return [row[0] for row in await (await connection.execute(question)).fetchall()]
+
+
+async def ask_nothing(_: Any) -> None:
+    """Borrow a connection, and leave it alone."""
 
 
 def test_it_opens_as_many_connections_as_it_may_and_no_more(settings: Settings) -> None:
@@ -70,6 +75,41 @@ def test_a_step_waits_for_a_free_connection_no_longer_than_it_may(
                 await asyncio.gather(*holders)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(("trusted_seconds", "round_trips"), [(3600, 0), (0, 1)])
+def test_a_connection_is_asked_whether_it_works_only_where_it_was_not_heard_of_lately(
+    database: ScratchDatabase, monkeypatch: pytest.MonkeyPatch, trusted_seconds: float, round_trips: int
+) -> None:
+    async def run(proxy: CountingProxy) -> int:
+        one = Settings.load(database_url=proxy.url, pool_min_size=1, pool_max_size=1)
+        async with open_pool(create_pool(one)) as opened:
+            await run_step(opened, lambda connection: ask(connection, MINE), 60)
+            before = proxy.round_trips
+            await run_step(opened, ask_nothing, 60)
+            return proxy.round_trips - before
+
+    monkeypatch.setattr(pool, "TRUSTED_SECONDS", trusted_seconds)
+    with counting_proxy(database.url) as proxy:
+        assert asyncio.run(run(proxy)) == round_trips
+
+
+def test_a_connection_that_the_server_has_ended_is_not_lent_however_lately_it_was_heard_of(
+    database: ScratchDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> tuple[list[int], list[int]]:
+        one = Settings.load(database_url=database.url, pool_min_size=1, pool_max_size=1)
+        async with open_pool(create_pool(one)) as opened:
+            before = await run_step(opened, lambda connection: ask(connection, MINE), 60)
+            with database.connect() as other:
+                other.execute("SELECT pg_terminate_backend(%s, 60000)", before)
+            return before, await run_step(opened, lambda connection: ask(connection, MINE), 60)
+
+    monkeypatch.setattr(pool, "TRUSTED_SECONDS", 3600)
+    before, after = asyncio.run(run())
+
+    assert len(after) == 1
+    assert after != before
 
 
 async def _borrow(opened: pool.Pool) -> None:

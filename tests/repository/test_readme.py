@@ -17,6 +17,8 @@ from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.folders import CHECKOUT
 from beefirst.machine.waiting import wait_until
 from beefirst.settings import DeploymentSettings, Settings
+from tests.tools.benchmark.figures import read_last_run
+from tests.tools.benchmark.readme import SECTION, render
 
 README, MAP = (CHECKOUT / "README.md").read_text(), (CHECKOUT / "tests" / "README.md").read_text()
 COMMANDS = [
@@ -73,7 +75,7 @@ def test_a_command_works_as_it_stands(command: str, api: ApiProcess, psql: str, 
         "http://localhost:8000": api.url,
         "postgresql://beefirst:beefirst@localhost:5432/beefirst": api.database_url,
         "--output-file requirements.txt": f"--output-file {tmp_path / 'requirements.txt'}",
-        "benchmark.py start": "benchmark.py start --rounds 1",
+        "tests.tools.benchmark start": "tests.tools.benchmark start --rounds 1 --dry",
     }.items():
         command = command.replace(written, here)
     shutil.copy(CHECKOUT / "requirements.txt", tmp_path)
@@ -182,6 +184,18 @@ def test_a_proof_that_is_not_there_is_noticed() -> None:
     said = unknown_proofs(f"# A\n\n## Security, line by line\n\n{table}{lines}\n## B\n")
 
     assert said == ["ATTACK.99", "tests/none.py", "three"]
+
+
+def test_what_the_readme_says_of_speed_is_what_was_measured_last() -> None:
+    assert SECTION.findall(README) == [render(read_last_run())]
+
+
+def test_a_figure_that_differs_from_the_last_run_is_noticed() -> None:
+    run = read_last_run()
+    (figure,) = run["own_cost"]["figures"][:1]
+    figure["value"] += 1
+
+    assert SECTION.findall(README) != [render(run)]
 
 
 def test_the_readme_is_short() -> None:
