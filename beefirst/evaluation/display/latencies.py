@@ -93,8 +93,7 @@ def probe_times(probes: pd.DataFrame, light: str, beyond: str, limit: float) -> 
     }
     worst = max(float(own.quantile(0.99)) for own in rows.values())
     finding = f"Health is answered throughout, 99 of 100 probes within {_number(worst)} ms"
-    failed = int((probes["status"] != 200).sum())
-    if failed:
+    if failed := int((probes["status"] != 200).sum()):
         finding = f"{failed} of {len(probes)} probes of the health were NOT answered 200"
     figure, axes = new_axes(0.62 * len(rows) + 1.3, finding, "milliseconds until a probe is answered (logarithmic)")
     axes.set_xscale("log")
