@@ -4,10 +4,10 @@ import time
 
 import bcrypt
 
+from beefirst.laboratory import paced_load
 from beefirst.laboratory.api_process import start_api
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.passwords import EVEN_SECONDS
-from beefirst.laboratory import paced_load
 from tests.tools.benchmark import load
 from tests.tools.benchmark.figures import Figure, measured
 

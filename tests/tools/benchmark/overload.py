@@ -5,10 +5,10 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from beefirst.laboratory import open_load, paced_load
 from beefirst.laboratory.api_process import ApiProcess, start_api
 from beefirst.laboratory.raw_http import Answer
 from beefirst.laboratory.scratch_database import ScratchDatabase
-from beefirst.laboratory import open_load, paced_load
 from tests.tools.benchmark import load
 from tests.tools.benchmark.figures import Figure, measured
 from tests.tools.benchmark.memory import resident_mib

@@ -3,9 +3,9 @@
 import itertools
 from datetime import datetime
 
+from beefirst.laboratory import paced_load
 from beefirst.laboratory.api_process import ApiProcess, start_api
 from beefirst.laboratory.scratch_database import ScratchDatabase
-from beefirst.laboratory import paced_load
 from tests.tools.benchmark import load
 from tests.tools.benchmark.figures import Figure, measured
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import psycopg
 
+from beefirst.laboratory import paced_load
 from beefirst.laboratory.api_process import ApiProcess, start_api
 from beefirst.laboratory.raw_http import Answer
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.ports import free_port
-from beefirst.laboratory import paced_load
 from tests.tools.benchmark import load
 from tests.tools.benchmark.figures import Figure, measured
 
