@@ -76,25 +76,26 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         telemetry=NO_TELEMETRY,
     )
     app.state.services = services
-    app.add_middleware(BodyLimit)
-    app.add_middleware(
-        Limiting,
-        limits=services.client_limits,
-        trusted=services.settings.trusted_proxies,
-        routes=registrations.NEED_A_HASH,
-    )
-    app.add_middleware(
-        Shedding, passwords=services.passwords, metrics=services.metrics, routes=registrations.NEED_A_HASH
-    )
-    app.add_middleware(HostCheck)
-    app.add_middleware(Observer, metrics=services.metrics)
-    if services.telemetry:
-        app.add_middleware(Tracing, telemetry=services.telemetry)
+    _wrap(app, services)
     install_error_handlers(app)
     for module in (registrations, health, operation, documentation):
         app.include_router(module.router)
     app.add_api_route("/", _lead_to_docs, include_in_schema=False)
     return app
+
+
+def _wrap(app: FastAPI, services: Services) -> None:
+    """Put around the application what looks at a request before it does: the last one looks first."""
+    routes = registrations.NEED_A_HASH
+    app.add_middleware(BodyLimit)
+    app.add_middleware(
+        Limiting, limits=services.client_limits, trusted=services.settings.trusted_proxies, routes=routes
+    )
+    app.add_middleware(Shedding, passwords=services.passwords, metrics=services.metrics, routes=routes)
+    app.add_middleware(HostCheck)
+    app.add_middleware(Observer, metrics=services.metrics)
+    if services.telemetry:
+        app.add_middleware(Tracing, telemetry=services.telemetry)
 
 
 def _build(settings: Settings) -> Services:
