@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from schemathesis.engine import from_schema
@@ -31,6 +32,14 @@ def is_accepted(rule: Callable[[str], str], text: str) -> bool:
 
 
 is_address, is_password = partial(is_accepted, normalise_address), partial(is_accepted, check_password)
+
+
+def is_sound(body: Any) -> bool:
+    """Tell whether this is a registration to be accepted: schemathesis takes some passwords for wrong that are not."""
+    texts = [body.get(name) for name in ("email", "password")] if isinstance(body, dict) else [None]
+    return all(isinstance(text, str) for text in texts) and is_address(texts[0]) and is_password(texts[1])
+
+
 # JSON Schema counts characters and not bytes, and knows neither domains for special use nor common passwords.
 schemathesis.openapi.format("email", st.emails().filter(is_address))
 schemathesis.openapi.format("password", st.text(min_size=PASSWORD_MIN_CHARACTERS, max_size=72).filter(is_password))
@@ -54,6 +63,7 @@ def test_requests_are_accepted_or_refused_as_documented(
     service: WatchedService, operations: dict[str, Any], fuzz: Fuzzer, mode: schemathesis.GenerationMode
 ) -> None:
     def answer_is_as_documented(case: schemathesis.Case) -> None:
+        assume(mode is VALID or not is_sound(case.body))
         case.call_and_validate()
         service.check()
 
