@@ -19,9 +19,8 @@ Serve = Callable[[Request], Coroutine[Any, Any, Response]]
 class LimitedRoute(APIRoute):
     """Counts each request by its client, and refuses those beyond CLIENT_LIMIT, whatever they ask for.
 
-    A request whose body is as it should be is served without FastAPI's own way of finding out what a handler wants,
-    which costs a fifth of all that is done for a registration beside its hash. All others go that way, and so get
-    FastAPI's answers.
+    A request whose body is as it should be is served without FastAPI's own way of finding out what a handler wants, to
+    save time. All others go that way, and so get FastAPI's answers.
     """
 
     def get_route_handler(self) -> Serve:

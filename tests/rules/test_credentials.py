@@ -3,11 +3,18 @@
 import random
 
 import pytest
+from email_validator import validate_email
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from beefirst.errors import AddressRefusedError, PasswordRefusedError
-from beefirst.registration.credentials import check_password, draw_code, normalise_address
+from beefirst.registration.credentials import (
+    ORDINARY,
+    ORDINARY_MAX_LENGTH,
+    check_password,
+    draw_code,
+    normalise_address,
+)
 
 
 @pytest.mark.parametrize(
@@ -141,3 +148,14 @@ def test_codes_are_spread_and_no_seed_foretells_them() -> None:
 
     assert first != second
     assert len(set(first)) > 800
+
+
+ordinary = st.from_regex(ORDINARY, fullmatch=True).filter(lambda text: len(text) <= ORDINARY_MAX_LENGTH)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(ordinary)
+def test_an_ordinary_address_is_what_the_library_makes_of_it(text: str) -> None:
+    library = validate_email(text, check_deliverability=False, allow_smtputf8=False)
+
+    assert normalise_address(text) == (library.ascii_email or "").lower()
