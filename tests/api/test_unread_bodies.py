@@ -14,7 +14,7 @@ from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.waiting import wait_until
 from tests.support.clock_minute import wait_for_room_in_the_minute
 
-HANGING_SECONDS = 60
+HANGING_SECONDS = 30
 LIVE = raw_http.request("GET", "/health/live")
 STATED = b"Content-Length: 16000\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -64,7 +64,10 @@ class Talk:
             if end and len(rest) >= sum(lengths):
                 self._received = rest[sum(lengths) :]
                 return int(head[9:12])
-            received = self.connection.recv(65_536)
+            try:
+                received = self.connection.recv(65_536)
+            except TimeoutError:
+                pytest.fail(f"no answer within {HANGING_SECONDS} s: it waits for what was not sent")
             assert received, "no answer, and the connection has ended"
             self._received += received
 

@@ -3,11 +3,16 @@
 import random
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from beefirst.errors import AddressRefusedError, PasswordRefusedError
-from beefirst.registration.credentials import check_password, draw_code, normalise_address
+from beefirst.registration.credentials import (
+    check_password,
+    draw_code,
+    normalise_address,
+)
 
 
 @pytest.mark.parametrize(
@@ -141,3 +146,29 @@ def test_codes_are_spread_and_no_seed_foretells_them() -> None:
 
     assert first != second
     assert len(set(first)) > 800
+
+
+TOP_LEVELS = st.sampled_from(["com", "Example", "test", "LOCAL", "arpa", "onion", "localhost", "invalid", "c", "c1"])
+words = st.text("aB19", min_size=1, max_size=6)
+ordinary = st.builds(
+    "{}{}@{}.{}.{}".format,
+    words,
+    st.sampled_from(["", ".b", "_1", "+C", "-d"]),
+    words,
+    words | st.just("x-1"),
+    TOP_LEVELS,
+)
+
+
+@settings(deadline=None)
+@given(ordinary)
+def test_an_ordinary_address_is_what_the_library_makes_of_it(text: str) -> None:
+    assert is_accepted(text) is by_the_library(text)
+    assert not is_accepted(text) or normalise_address(text) == text.lower()
+
+
+def by_the_library(text: str) -> bool:
+    try:
+        return bool(validate_email(text, check_deliverability=False, allow_smtputf8=False))
+    except EmailNotValidError:
+        return False
