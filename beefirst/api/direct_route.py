@@ -12,18 +12,7 @@ from pydantic import BaseModel
 class DirectRoute(APIRoute):
     """Serves a request whose body is as it should be directly, and any other by FastAPI, whose answers it so gets.
 
-<<<<<<< HEAD:beefirst/api/direct_route.py
-    FastAPI's way costs a fifth of all that is done for a registration beside its hash.
-=======
-Serve = Callable[[Request], Coroutine[Any, Any, Response]]
-
-
-class LimitedRoute(APIRoute):
-    """Counts each request by its client, and refuses those beyond CLIENT_LIMIT, whatever they ask for.
-
-    A request whose body is as it should be is served without FastAPI's own way of finding out what a handler wants, to
-    save time. All others go that way, and so get FastAPI's answers.
->>>>>>> wt-cost:beefirst/api/limited_route.py
+    FastAPI's way takes a good part of all that is done for a registration beside its hash.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
