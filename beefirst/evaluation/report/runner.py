@@ -156,6 +156,7 @@ class _Execution:
             self._loop.call_soon_threadsafe(self._task.cancel)
             if self._thread.is_alive():
                 self._thread.join(END_SECONDS)
+            atexit.unregister(self._client._cleanup_kernel)  # where the thread has not come to that
             raise
         progress(self._done, self._total)
         return self._result.result()
