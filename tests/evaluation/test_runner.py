@@ -1,5 +1,6 @@
 """Running notebooks, and what becomes of those that stop."""
 
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -150,12 +151,16 @@ def test_a_kernel_that_is_slow_to_start_is_not_called_dead(tmp_path: Path, monke
     assert "died" not in run.record.sentence
 
 
+def own_kernels() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "ipykernel_launcher" in child.cmdline()]
+
+
 def test_an_interrupt_leaves_no_kernel(tmp_path: Path) -> None:
     path = write_notebook(tmp_path, "import time; time.sleep(600)")
     kernels: list[psutil.Process] = []
 
     def interrupt(*_: int) -> None:
-        kernels.extend(child for child in psutil.Process().children() if "ipykernel_launcher" in child.cmdline())
+        kernels.extend(own_kernels())
         if kernels:
             raise KeyboardInterrupt
 
@@ -164,3 +169,22 @@ def test_an_interrupt_leaves_no_kernel(tmp_path: Path) -> None:
 
     wait_until(lambda: not any(kernel.is_running() for kernel in kernels))
     assert threading.active_count() < 20
+
+
+def test_an_interrupt_amid_the_wait_for_a_cell_is_not_passed_on_before_the_kernel_has_ended(tmp_path: Path) -> None:
+    path = write_notebook(tmp_path, "import time; time.sleep(600)")
+    kernels: list[psutil.Process] = []
+
+    def interrupt_soon(*_: int) -> None:
+        if not kernels:
+            kernels.extend(own_kernels())
+            signal.setitimer(signal.ITIMER_REAL, 0.03 if kernels else 0)
+
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_notebook(path, progress=interrupt_soon)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert [kernel.pid for kernel in kernels if kernel.is_running()] == []

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL
 from tempfile import TemporaryDirectory
-from threading import Thread
+from threading import Event, Thread
 
 import nbformat
 from jupyter_core.utils import ensure_async
@@ -142,21 +142,20 @@ class _Execution:
         self._task = self._loop.create_task(self._execute())
         self._result: Future[str] = Future()
         self._thread = Thread(target=self._run, daemon=True)
+        self._over = Event()  # a join that is interrupted takes the thread for ended, before Python 3.13
 
     def wait(self, progress: Progress) -> str:
         """Return the error that ended the notebook as one line, or nothing."""
         try:
             self._thread.start()
-            while self._thread.is_alive():
+            while not self._over.wait(self.POLL_SECONDS):
                 progress(self._done, self._total)
-                self._thread.join(self.POLL_SECONDS)
         except BaseException:  # an interrupt: no kernel is left behind
             # nbclient goes on looking whether the kernel lives, and its look then fails: that is no news.
             self._loop.set_exception_handler(lambda *_: None)
             self._loop.call_soon_threadsafe(self._task.cancel)
-            if self._thread.is_alive():
-                self._thread.join(END_SECONDS)
-            atexit.unregister(self._client._cleanup_kernel)  # where the thread has not come to that
+            if self._thread.ident:
+                self._over.wait(END_SECONDS)
             raise
         progress(self._done, self._total)
         return self._result.result()
@@ -178,6 +177,7 @@ class _Execution:
         finally:
             self._loop.run_until_complete(_end_what_is_left())
             self._loop.close()
+            self._over.set()
 
     async def _execute(self) -> None:
         manager = self._client.create_kernel_manager()
