@@ -15,6 +15,25 @@ HASH = "$2b$10$" + "y" * 53
 NEW = {"code": "4321", "password_hash": "$2b$10$" + "z" * 53}
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
+LIMITS: dict[str, object] = {
+    "ttl_seconds": TTL_SECONDS,
+    "max_attempts": 3,
+    "batch": BATCH,
+    "mails_a_day": MAILS_A_DAY,
+    "keep_hours": KEEP_HOURS,
+}
+
+SWEEPING = ("EXPIRE_DUE_CLAIMS", "DELETE_ENDED_REGISTRATIONS", "DELETE_FORGOTTEN_BUDGETS", "COUNT_OVERDUE_CLAIMS")
+
+ADDRESSES = {
+    "unknown": "000001200-unknown@asked.example.com",
+    "account": "000000000-account@asked.example.com",
+    "claimed": "000002500-claimed@asked.example.com",
+    "overdue": "000005000-overdue@asked.example.com",
+    "expired": "000007500-expired@asked.example.com",
+    "locked": "000009900-locked@asked.example.com",
+}
+
 PEOPLE = """
     INSERT INTO registrations (email, password_hash, verification_code, state, attempt_count, created_at, activated_at)
     VALUES ('000000000-account@asked.example.com', %(hash)s, '1234', 'ACTIVE', 0, now(), now()),
@@ -73,42 +92,17 @@ def ask_all(connection: Connection[Any]) -> list[Asked]:
     Args:
         connection: to the database, after `add_people`.
     """
-    found = connection.execute("SELECT id FROM registrations WHERE email = %s", [address("claimed")]).fetchone()
+    found = connection.execute("SELECT id FROM registrations WHERE email = %s", [ADDRESSES["claimed"]]).fetchone()
     claim = {"id": found[0] if found else None, "password_hash": HASH}
     asked: list[tuple[str, str, Mapping[str, object]]] = [
-        *(("CLAIM_ADDRESS", whose, {"email": address(whose), **NEW}) for whose in ADDRESSES),
-        *(("FIND_CLAIM", whose, {"email": address(whose)}) for whose in ("claimed", "unknown")),
-        *(("FIND_HOLDER", whose, {"email": address(whose)}) for whose in ("account", "claimed", "unknown")),
+        *(("CLAIM_ADDRESS", whose, {"email": ADDRESSES[whose], **NEW}) for whose in ADDRESSES),
+        *(("FIND_CLAIM", whose, {"email": ADDRESSES[whose]}) for whose in ("claimed", "unknown")),
+        *(("FIND_HOLDER", whose, {"email": ADDRESSES[whose]}) for whose in ("account", "claimed", "unknown")),
         ("JUDGE_CODE", "right", claim | {"code": "1234"}),
         ("JUDGE_CODE", "wrong", claim | {"code": "4321"}),
         ("RELEASE_CLAIM", "claimed", claim),
-        ("BOOK_NOTICE", "account", {"email": address("account"), "notice_due_after": datetime.now(UTC)}),
-        ("REFUND_MAIL", "claimed", {"email": address("claimed"), "mailed_at": LONG_AGO}),
+        ("BOOK_NOTICE", "account", {"email": ADDRESSES["account"], "notice_due_after": datetime.now(UTC)}),
+        ("REFUND_MAIL", "claimed", {"email": ADDRESSES["claimed"], "mailed_at": LONG_AGO}),
         *((name, "due", {}) for name in SWEEPING),
     ]
     return [Asked(name, situation, {**LIMITS, **values}) for name, situation, values in asked]
-
-
-LIMITS: dict[str, object] = {
-    "ttl_seconds": TTL_SECONDS,
-    "max_attempts": 3,
-    "batch": BATCH,
-    "mails_a_day": MAILS_A_DAY,
-    "keep_hours": KEEP_HOURS,
-}
-
-SWEEPING = ("EXPIRE_DUE_CLAIMS", "DELETE_ENDED_REGISTRATIONS", "DELETE_FORGOTTEN_BUDGETS", "COUNT_OVERDUE_CLAIMS")
-
-ADDRESSES = {
-    "unknown": "000001200-unknown@asked.example.com",
-    "account": "000000000-account@asked.example.com",
-    "claimed": "000002500-claimed@asked.example.com",
-    "overdue": "000005000-overdue@asked.example.com",
-    "expired": "000007500-expired@asked.example.com",
-    "locked": "000009900-locked@asked.example.com",
-}
-
-
-def address(whose: str) -> str:
-    """Return the address of somebody whom `add_people` adds, or of somebody unknown."""
-    return ADDRESSES[whose]
