@@ -46,7 +46,7 @@ CHANGES = (
     ("beefirst/api/client_address.py", "_forwarded(scope) if is_within(client, trusted) else []", "_forwarded(scope)"),
     ("beefirst/api/client_address.py", "while told and is_within(client, trusted):", "while told:"),
     ("beefirst/registration/common_passwords.py", "password.lower() in", "password in"),
-    ("beefirst/registration/credentials.py", 'or "\\ud800" <= character <= "\\udfff"', ""),
+    ("beefirst/registration/credentials.py", '"[\\0\\ud800-\\udfff]"', '"\\0"'),
     ("beefirst/registration/credentials.py", "if ENCODED_WORD.search(address.local_part):", "if False:"),
 )
 

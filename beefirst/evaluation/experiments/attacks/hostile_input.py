@@ -12,6 +12,7 @@ from beefirst.laboratory import raw_http
 from beefirst.laboratory.hostile_requests import Hostile, hostile_requests
 from beefirst.laboratory.testbed import PASSWORD, Testbed
 
+COUNT = "beefirst_request_seconds_count"
 NO_ANSWER = "no answer, for the client hung up"
 TALKS = ["area", "request", "answer", "due"]
 
@@ -32,12 +33,12 @@ def _judge_answers(talks: pd.DataFrame, errors: Sequence[str], afterwards: Seque
 @experiment(_judge_answers)
 def hostile_input_is_refused(testbed: Testbed) -> Observed:
     """Send every one of `hostile_requests`, and use the service as ever after that."""
-    requests = hostile_requests()
+    requests, before = hostile_requests(), _server_errors(testbed)
     statuses = raw_http.converse(testbed.urls, [(it.content, it.unfinished) for it in requests])
     talks = [(it.area, it.what, _say(heard), _due(it)) for it, heard in zip(requests, statuses, strict=True)]
     return {
         "talks": pd.DataFrame(talks, columns=TALKS),
-        "errors": [line for api in testbed.apis for line in _server_errors(api.get("/metrics").text)],
+        "errors": sorted(_server_errors(testbed) - before),
         "afterwards": sorted({_use(testbed, replica) for replica in range(len(testbed.apis))}),
     }
 
@@ -53,9 +54,11 @@ def _due(request: Hostile) -> str:
     return request.answers.replace(" ", ", then ") or NO_ANSWER
 
 
-def _server_errors(metrics: str) -> list[str]:
-    counted = [line for line in metrics.splitlines() if line.startswith("beefirst_request_seconds_count")]
-    return [line for line in counted if 'status="5' in line]
+def _server_errors(testbed: Testbed) -> set[str]:
+    """Return what each replica has counted so far; a busy machine may have told others before to come again."""
+    told = ((api.url, api.get("/metrics").text.splitlines()) for api in testbed.apis)
+    counted = ((url, line) for url, lines in told for line in lines if line.startswith(COUNT))
+    return {f"{url}: {line}" for url, line in counted if 'status="5' in line}
 
 
 def _use(testbed: Testbed, replica: int) -> str:
