@@ -32,7 +32,10 @@ ADA, BOB = "ada@example.com", "bob@example.com"
 SECONDS = 60
 TTL = 3600
 REPLICAS = 8
-
+LOCKS_LEFT = """
+    SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database
+     WHERE locktype = 'advisory' AND datname = current_database()
+"""
 
 MODES = pytest.mark.parametrize(
     "more", ["", "ignore_startup_parameters = options"], ids=["refuses options", "ignores options"]
@@ -116,7 +119,7 @@ def test_starts_at_once_through_it_apply_each_file_once_and_leave_no_lock(
     with ThreadPoolExecutor(6) as runners:
         histories = list(runners.map(migrate, [through] * 6))
     with database.connect() as connection:
-        locks = connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone()
+        locks = connection.execute(LOCKS_LEFT).fetchone()
 
     assert [row.name for row in histories[0]] == [file.name for file in SHIPPED]
     assert all(history == histories[0] for history in histories)

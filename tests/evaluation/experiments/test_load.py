@@ -189,9 +189,26 @@ def test_who_is_served_late_or_refused_late_fails_on_a_quiet_machine(beyond: Ove
 def test_a_probe_that_is_shed_fails(beyond: Overload) -> None:
     health = overload.health_is_answered_meanwhile(beyond)
 
-    refused = judge_anew(overload.health_is_answered_meanwhile, health, probes=beyond.probes.assign(status=503))
+    shed = {"probes": beyond.probes.assign(status=503), "shares": BUSY}
+    refused = judge_anew(overload.health_is_answered_meanwhile, health, **shed)
 
     fails(refused, "/health/live, answers other than 200", "/health/ready, answers other than 200")
+
+
+@pytest.mark.parametrize(
+    ("late", "shares", "result"),
+    [(0.1, QUIET, "FAIL"), (0.1, BUSY, "NOT SHOWN HERE"), (0.6, BUSY, "FAIL"), (0, QUIET, "PASS")],
+)
+def test_probes_that_are_late_fail_unless_others_need_the_cores_and_few_are(
+    beyond: Overload, late: float, shares: list[float], result: str
+) -> None:
+    health, each = overload.health_is_answered_meanwhile(beyond), beyond.probes.groupby(["phase", "path"])
+    is_late = each.cumcount() < late * each["status"].transform("size")
+
+    probes = beyond.probes.assign(seconds=is_late.map({True: 1.2, False: 0.01}))
+    anew = judge_anew(overload.health_is_answered_meanwhile, health, probes=probes, shares=shares)
+
+    assert anew.result == result, anew.summary
 
 
 @pytest.mark.parametrize(

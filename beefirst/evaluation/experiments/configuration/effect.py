@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +190,11 @@ def _count_connections(testbed: Testbed, seconds: float) -> pd.DataFrame:
 
 def _register(testbed: Testbed, emails: Sequence[str], seconds: float) -> Observed:
     """Register addresses while the mail server does not reply, and look at what came once it does."""
+    answers, sent = [], []
     with testbed.mailbox.holding():
-        answers = [testbed.register(email) for email in emails]
+        for email in emails:
+            sent.append(datetime.now(UTC))
+            answers.append(testbed.register(email))
         held = testbed.mailbox.wait_for_held(int(CHANGED["MAIL_CONNECTIONS"]), seconds)
     for email in emails:
         testbed.mailbox.code_for(email)
@@ -200,7 +204,8 @@ def _register(testbed: Testbed, emails: Sequence[str], seconds: float) -> Observ
         "registrations": [record_answer(answer) for answer in answers],
         "claims": testbed.rows(),
         "held": pd.DataFrame(
-            [(it.port, (it.at - held[0].at).total_seconds()) for it in held], columns=["connection", "seconds"]
+            [(it.port, (it.at - then).total_seconds()) for it, then in zip(held, sent, strict=False)],
+            columns=["connection", "seconds"],
         ),
         "mail": record_mail(mail, testbed.mailbox.code_for(emails[0])),
     }

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 LATE_SECONDS = 5.0
-"""What a mail has to wait for a connection beyond MAIL_CONNECTIONS."""
+"""What a mail has to wait, from its registration on, for a connection beyond MAIL_CONNECTIONS."""
 
 Seen = Mapping[str, Any]
 Finding = tuple[str, bool]
