@@ -44,13 +44,21 @@ class BcryptPasswords:
         cost: bcrypt's, the binary logarithm of its rounds; 10 at least (OWASP ASVS 5.0, appendix C).
         threads: as many as this process may use cores, where left out.
         max_wait_seconds: beyond this no turn is given.
+        on_wait: is told how many seconds each password waited for a thread.
     """
 
-    def __init__(self, cost: int, threads: int | None = None, max_wait_seconds: float = MAX_WAIT_SECONDS) -> None:
+    def __init__(
+        self,
+        cost: int,
+        threads: int | None = None,
+        max_wait_seconds: float = MAX_WAIT_SECONDS,
+        on_wait: Callable[[float], object] | None = None,
+    ) -> None:
         self._cost = cost
         self._dummy = DUMMY_HASH.format(cost=cost).encode()
         self._threads = threads or _cores()
         self._max_wait_seconds = max_wait_seconds
+        self._on_wait = on_wait
         self._hash_seconds = FIRST_GUESS_SECONDS * 2.0 ** (cost - 10)
         self._executor = ThreadPoolExecutor(self._threads, "bcrypt", initializer=_yield_to_others)
         self._turns = 0
@@ -125,6 +133,8 @@ class BcryptPasswords:
         finally:
             del self._queue[task]
         self._hash_seconds += NEWEST_SHARE * (seconds - self._hash_seconds)
+        if self._on_wait:
+            self._on_wait(began - submitted)
         if tracer := tracing.tracer.get():
             tracer.note("bcrypt queue", submitted, began)
             tracer.note("bcrypt hash", began, began + seconds)

@@ -100,8 +100,9 @@ def _wrap(app: FastAPI, services: Services) -> None:
 
 def _build(settings: Settings) -> Services:
     pool, migrations, metrics = create_pool(settings), read_migrations(MIGRATIONS), Metrics()
+    metrics.watch_pool(pool.get_stats)
     store = RegistrationStore(partial(run_step, pool), settings.ttl_seconds, settings.max_attempts)
-    passwords = BcryptPasswords(settings.bcrypt_cost)
+    passwords = BcryptPasswords(settings.bcrypt_cost, on_wait=metrics.password_wait.observe)
     common_passwords()  # read here, in a millisecond, so that no request waits for it
     courier = create_courier(settings)
     registration = Registration(store, passwords, courier)
@@ -113,7 +114,7 @@ def _build(settings: Settings) -> Services:
         metrics=metrics,
         readiness=Readiness(pool, migrations),
         registration=registration,
-        outbox=Outbox(),
+        outbox=Outbox(metrics.mail_taken.set),
         courier=courier,
         grace=Grace(),
         migrations=migrations,

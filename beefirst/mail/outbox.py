@@ -12,14 +12,19 @@ log = logging.getLogger("beefirst.mail")
 
 
 class Outbox:
-    """Holds each delivery as a task, which nobody waits for until the process ends."""
+    """Holds each delivery as a task, which nobody waits for until the process ends.
 
-    def __init__(self) -> None:
-        self._in_flight: set[asyncio.Task[object]] = set()
+    Args:
+        tell: is told after each mail whether it was taken.
+    """
 
-    def post(self, delivery: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        """Start a delivery, and return at once."""
-        task = asyncio.create_task(_report(delivery))
+    def __init__(self, tell: Callable[[bool], None]) -> None:
+        self._tell = tell
+        self._in_flight: set[asyncio.Task[None]] = set()
+
+    def post(self, delivery: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+        """Start a delivery, which returns whether a mail was sent, and return at once."""
+        task = asyncio.create_task(self._report(delivery))
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
@@ -34,12 +39,13 @@ class Outbox:
         if late:
             log.warning("%d mails were given up: the process ends", len(late))
 
-
-async def _report(delivery: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    try:
-        with span("mail"):
-            await delivery()
-    except MailError as error:
-        log.error("%s", error)
-    except DatabaseUnavailableError as error:
-        log.error("%s A claim without its mail frees itself at its TTL.", error)
+    async def _report(self, delivery: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+        try:
+            with span("mail"):
+                if await delivery():
+                    self._tell(True)
+        except MailError as error:
+            self._tell(False)
+            log.error("%s", error)
+        except DatabaseUnavailableError as error:
+            log.error("%s A claim without its mail frees itself at its TTL.", error)

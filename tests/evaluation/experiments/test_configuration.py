@@ -101,7 +101,7 @@ def test_the_environment_changes_what_the_api_does(effective: Evidence) -> None:
 IGNORED = {
     # setting: where it is used, how, and what is used instead
     "TTL_SECONDS": ("beefirst/api/main.py", "settings.ttl_seconds, settings.max", "60, settings.max"),
-    "BCRYPT_COST": ("beefirst/api/main.py", "BcryptPasswords(settings.bcrypt_cost)", "BcryptPasswords(10)"),
+    "BCRYPT_COST": ("beefirst/api/main.py", "BcryptPasswords(settings.bcrypt_cost", "BcryptPasswords(10"),
     "MAX_ATTEMPTS": ("beefirst/api/main.py", "settings.max_attempts)", "3)"),
     "POOL_MIN_SIZE": ("beefirst/database/pool.py", "min_size=settings.pool_min_size", "min_size=2"),
     "STARTUP_TIMEOUT_SECONDS": ("beefirst/database/startup.py", "() + settings.startup_timeout_seconds", "() + 60"),

@@ -86,7 +86,7 @@ def test_a_service_that_stands_no_load_is_noticed(weak: Testbed) -> None:
 
 def test_a_service_that_hardly_hashes_is_noticed() -> None:
     with ProjectCopy() as copy:
-        copy.replace("beefirst/api/main.py", "BcryptPasswords(settings.bcrypt_cost)", "BcryptPasswords(4)")
+        copy.replace("beefirst/api/main.py", "BcryptPasswords(settings.bcrypt_cost", "BcryptPasswords(4")
         with Testbed(1, mail_url="console:", code=copy.code) as quick:
             run = throughput.climb(quick, 1)
 

@@ -77,7 +77,7 @@ UNEVEN = {
         ("beefirst/api/observer.py", 'headers["Cache-Control"] = "no-store"', "pass"),
         ("beefirst/api/registrations.py", ', charset="UTF-8"\'}', "'}"),
     ],
-    "bcrypt": [("beefirst/api/main.py", "BcryptPasswords(settings.bcrypt_cost)", "BcryptPasswords(10)")],
+    "bcrypt": [("beefirst/api/main.py", "BcryptPasswords(settings.bcrypt_cost", "BcryptPasswords(10")],
     "mail": [
         (
             "beefirst/api/registrations.py",

@@ -106,7 +106,7 @@ def test_a_claim_made_in_advance_gives_nothing(sound: Testbed, careless: Testbed
 def test_no_hash_is_kept_of_what_has_ended() -> None:
     with ProjectCopy() as copy:
         copy.add("ALTER TABLE registrations DROP CONSTRAINT registrations_ended_has_no_hash")
-        copy.replace("beefirst/api/main.py", "BcryptPasswords(settings.bcrypt_cost)", "BcryptPasswords(10)")
+        copy.replace("beefirst/api/main.py", "BcryptPasswords(settings.bcrypt_cost", "BcryptPasswords(10")
 
         assert proofs.nothing_kept().holds
         kept = proofs.nothing_kept(code=copy.code)

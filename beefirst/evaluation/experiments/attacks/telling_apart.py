@@ -23,7 +23,7 @@ SLOW_FUNCTION = """
 SLOW_TRIGGER = "CREATE TRIGGER slow AFTER UPDATE OR INSERT ON registrations FOR EACH ROW EXECUTE FUNCTION be_slow()"
 """A database that takes its time for a change, as one that waits for its disk, so that a leak is as large as that."""
 
-COST, CHEAP = "BcryptPasswords(settings.bcrypt_cost)", "BcryptPasswords(4)"
+COST, CHEAP = "BcryptPasswords(settings.bcrypt_cost", "BcryptPasswords(4"
 """A hash at cost 10 takes longer than all else, and never the same time on a busy machine: it would hide the rest."""
 
 COARSE_SHARE = 0.5
