@@ -53,7 +53,7 @@ def load(testbed: Testbed) -> Iterator[list[int]]:
     def requests() -> Iterator[bytes]:
         for number in numbers:
             yield raw_http.registering(f"load-{number}@example.com", SECRET)
-            yield raw_http.activating(f"load-{number}@example.com", SECRET, "0000")
+            yield raw_http.activating(f"load-{number}@example.com", f"not {SECRET}", "0000")
 
     def send() -> None:
         while not done.is_set():
