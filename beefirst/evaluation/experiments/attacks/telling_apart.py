@@ -15,7 +15,7 @@ from beefirst.laboratory.testbed import Testbed
 
 STATUS = {"register": 202, "activate": 401}
 
-SLOW_SECONDS = 0.01
+SLOW_SECONDS = 0.005
 SLOW_FUNCTION = """
     CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS
         'BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END'
