@@ -29,7 +29,8 @@ END_SECONDS = 120
 """For hanging: how long a client may take to end."""
 
 GUESSED_AT = 4
-"""Every so many accounts of a client, one is guessed at until it is locked, so that there are ended rows."""
+"""Every so many accounts of a client, one is guessed at until it is locked, so that there are ended rows: of one client
+the first is."""
 
 
 class Load(Owned):
@@ -123,16 +124,16 @@ class _Clients:
         turns = itertools.islice(itertools.cycle(range(len(self._urls))), number, None)
         for account in itertools.count(1):
             with suppress(MailError):  # a claim whose mail was not delivered: the next address has more luck
-                self._make_account(client, f"{self._prefix}-{number}-{account}@example.com", account, turns)
+                self._make_account(client, f"{self._prefix}-{number}-{account}@example.com", number + account, turns)
             if self._over.wait(PAUSE_SECONDS):
                 return
 
-    def _make_account(self, client: RecordingClient, email: str, account: int, turns: Iterator[int]) -> None:
+    def _make_account(self, client: RecordingClient, email: str, place: int, turns: Iterator[int]) -> None:
         if client.register(email, PASSWORD, next(turns)) != 202:
             return
         code = self._code_for(email)
         self.served.add(email)
-        if account % GUESSED_AT == 0:
+        if place % GUESSED_AT == 0:
             for _ in range(self._guesses):
                 client.activate(email, PASSWORD, wrong(code), next(turns))
             return

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from beefirst.errors import DatabaseUnavailableError, MailError
+from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError, MailError
 from beefirst.machine.tracing import span
 
 log = logging.getLogger("beefirst.mail")
@@ -47,5 +47,5 @@ class Outbox:
         except MailError as error:
             self._tell(False)
             log.error("%s", error)
-        except DatabaseUnavailableError as error:
+        except (DatabaseUnavailableError, DatabaseRefusedError) as error:
             log.error("%s A claim without its mail frees itself at its TTL.", error)

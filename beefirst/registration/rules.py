@@ -92,8 +92,10 @@ class Registration:
         try:
             await self.courier.send_code(claim.email, code)
         except MailError:
-            await self._release(claim, "mail not delivered")
-            await self.store.refund_mail(claim.email, claim.mailed_at)
+            try:
+                await self._release(claim, "mail not delivered")
+            finally:
+                await self.store.refund_mail(claim.email, claim.mailed_at)
             raise
         return True
 

@@ -171,6 +171,13 @@ def test_a_claim_whose_mail_may_fail_may_end_at_once_and_else_may_not() -> None:
     assert not judge(*told).holds
 
 
+def test_a_claim_whose_mail_came_does_not_end_before_its_time_wherever_mail_may_fail() -> None:
+    ended = row("EXPIRED", 1, code="code 1")
+
+    assert not judge(*CLAIM, ended, mail_may_fail=True).holds
+    assert not judge(*CLAIM, activate("ada", (1, 2), 401), ended, mail_may_fail=True).holds
+
+
 def test_time_that_is_let_pass_ends_a_claim_and_a_cool_down() -> None:
     step = ClockStep(ADA, 60, 4, 4.1)
     claimed_anew = [register("bob", (5, 6)), mail(7, "code 2"), row("CLAIMED", 8, code="code 2")]

@@ -220,6 +220,14 @@ def test_mails_of_yesterday_do_not_count(mailing: MailingApi) -> None:
     assert mailing.subjects(email) == [CODE_MAIL]
 
 
+REFUSE_ENDINGS = """
+    CREATE FUNCTION refuse_endings() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'no claim ends here'; END $$;
+    CREATE TRIGGER refuse_endings BEFORE UPDATE ON registrations
+        FOR EACH ROW WHEN (NEW.state = 'EXPIRED') EXECUTE FUNCTION refuse_endings();
+"""
+
+
 def test_an_address_whose_mail_is_refused_can_be_claimed_again_at_once(database: ScratchDatabase) -> None:
     with (
         refusing("550 no such user", times=1) as mailbox,
@@ -236,6 +244,19 @@ def test_an_address_whose_mail_is_refused_can_be_claimed_again_at_once(database:
     assert "A mail was not delivered in 1 tries" in api.log()
     with database.connect() as connection:
         assert connection.execute("SELECT cardinality(mailed_at) FROM address_budgets").fetchone() == (1,)
+
+
+def test_a_database_that_refuses_what_follows_a_mail_is_one_line_of_the_log(database: ScratchDatabase) -> None:
+    with refusing("550 no such user") as mailbox, start_api(database.url, MAIL_URL=mailbox.url) as api:
+        with database.connect() as connection:
+            connection.execute(REFUSE_ENDINGS)
+        register(api, ADA)
+        wait_until(lambda: "A claim without its mail frees itself" in api.log())
+        log = api.log()
+
+    assert "no claim ends here" in log
+    assert "Traceback" not in log
+    assert "never retrieved" not in log
 
 
 def listens(api: ApiProcess) -> bool:

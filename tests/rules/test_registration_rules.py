@@ -7,7 +7,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from beefirst.errors import AddressRefusedError, MailError, OverloadedError, PasswordRefusedError
+from beefirst.errors import (
+    AddressRefusedError,
+    DatabaseUnavailableError,
+    MailError,
+    OverloadedError,
+    PasswordRefusedError,
+)
 from beefirst.registration.rules import Attempt, Registered, Registration
 from beefirst.registration.states import TRANSITIONS, Claim, Outcome, State
 from tests.conftest import SECRET
@@ -175,6 +181,22 @@ def test_a_code_that_cannot_be_delivered_frees_the_address_and_is_not_counted(
     assert rules.store.rows[ADA].state is State.EXPIRED
     assert rules.store.refunded == [(ADA, MIDNIGHT)]
     assert released(caplog) == [("expired", id_of(registered), "mail not delivered")]
+
+
+def test_a_mail_that_did_not_leave_is_not_counted_where_its_claim_cannot_be_released_either(
+    rules: RulesOnFakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_: Claim) -> bool:
+        raise DatabaseUnavailableError("The database does not answer.")
+
+    registered = rules.register()
+    rules.courier.fails = True
+    monkeypatch.setattr(rules.store, "release", refuse)
+
+    with pytest.raises(DatabaseUnavailableError):
+        rules.deliver(registered)
+
+    assert rules.store.refunded == [(ADA, MIDNIGHT)]
 
 
 def test_a_code_that_cannot_be_delivered_ends_its_own_claim_and_never_the_next(rules: RulesOnFakes) -> None:

@@ -25,7 +25,7 @@ class Rules:
     Attributes:
         ttl_seconds: how long a claim lives.
         max_attempts: how many wrong codes end a claim, and how many of them start a cool-down.
-        mail_may_fail: whether a claim may be released, as one is whose mail cannot be delivered.
+        mail_may_fail: whether a claim without a mail may be released, as one is whose mail cannot be delivered.
         uncertainty: of all times, in seconds.
     """
 
@@ -71,7 +71,9 @@ class Model:
         states = [self.state]
         if self.state == "CLAIMED":
             overdue = _over(self.claimed, rules.ttl_seconds, rules, at)
-            states = [OVERDUE if over else "CLAIMED" for over in overdue] + ["EXPIRED"] * rules.mail_may_fail
+            states = [OVERDUE if over else "CLAIMED" for over in overdue] + ["EXPIRED"] * (
+                rules.mail_may_fail and not self.code
+            )
         cooled = _over(self.cooling, 0, rules, at) if self.cooling else [True]
         forgotten = _over(self.guessed, DAY, rules, at) if self.guesses else [False]
         for state, cool, forget in product(states, cooled, forgotten):

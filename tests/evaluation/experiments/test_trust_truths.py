@@ -171,6 +171,9 @@ def test_a_race_that_was_not_all_written_down_does_not_hold(evidence_of: Callabl
     fails(judge_anew(races.one_order, evidence, history={**history, "calls": history["calls"][:-1]}))
     fails(judge_anew(races.one_order, evidence, history={**history, "code_mails": []}))
     fails(judge_anew(races.one_order, evidence, met={**met, races.LATE: 0}))
+    refused = [{**call, "status": 503} for call in history["calls"]]
+    nothing = {**history, "calls": refused, "rows": [{**row, "state": "none"} for row in history["rows"]]}
+    fails(judge_anew(races.one_order, evidence, history=nothing), f"activations of {races.OWNED}, 0, 1", "none, ACTIVE")
     fails(judge_anew(races.one_order, evidence, history={**history, "calls": []}), "no call explains that")
 
 

@@ -9,7 +9,7 @@ from beefirst.evaluation.display.swimlanes import swimlanes
 from beefirst.evaluation.evidence import Evidence, compare, not_shown_here
 from beefirst.evaluation.procedure import Observed
 from beefirst.laboratory.history.calls import Call, Fault, History
-from beefirst.laboratory.history.judgement import Judgement, judge_history
+from beefirst.laboratory.history.judgement import ENDED, Judgement, judge_history
 from beefirst.laboratory.load import Load, made_accounts
 from beefirst.laboratory.testbed import Testbed
 from beefirst.machine.waiting import wait_for
@@ -27,7 +27,7 @@ FELT_BY = 3
 """So many calls fail before a fault ends."""
 
 RECOVERY_SECONDS = 60
-"""For hanging: how long to wait for a new account after a fault is over."""
+"""For hanging: how long to wait for accounts before a fault, and for a new one after it is over."""
 
 WARM_UP = 4
 """Accounts that are made before something dies."""
@@ -66,7 +66,7 @@ def under_fire(
         beside: what else was observed.
     """
     with Load(testbed, mail_may_fail=mail_may_fail) as load:
-        wait_for(lambda: load.made() >= WARM_UP, FELT_SECONDS)
+        wait_for(lambda: load.made() >= WARM_UP, RECOVERY_SECONDS)
         with load.fault(name), fault or nullcontext():
             began = load.second
             wait_for(lambda: felt(load, began), FELT_SECONDS)
@@ -97,8 +97,10 @@ def judge_fire(
     history = History.from_data(seen["history"])
     fault, judgement = fault_of(history), judge_history(history)
     rows = [
-        ("activations were acknowledged", _word(any(call.status == 200 for call in history.calls)), "yes"),
+        ("activations were acknowledged before", _word(_acknowledged_before(history, fault)), "yes"),
         (felt_as, _word(is_felt(history)), "yes"),
+        ("the final row of every address was seen", _word(all(map(history.final_row, history.addresses))), "yes"),
+        ("some registrations ended", _word(any(row.state in ENDED for row in history.rows)), "yes"),
         *_answers(history.calls, seen.get("killed")),
         *_explained(judgement),
         ("then an account is registered and activated", _word(bool(made_accounts(history.calls, fault.end))), "yes"),
@@ -124,6 +126,10 @@ def amid(history: History, *statuses: int | None) -> int:
 def is_unavailable(history: History) -> bool:
     """Tell whether a fault was felt as UNAVAILABLE says."""
     return amid(history, 503) > 0
+
+
+def _acknowledged_before(history: History, fault: Fault) -> bool:
+    return any(call.status == 200 and call.end <= fault.begin for call in history.calls)
 
 
 def _word(holds: bool) -> str:
