@@ -109,4 +109,5 @@ def _measure(
 
 
 def _by_step(asked: Sequence[Asked]) -> dict[str, list[Asked]]:
-    return {step: [it for it in asked if str(it) in names] for step, names in STEPS.items()}
+    each = {str(it): it for it in asked}
+    return {step: [each[name] for name in names] for step, names in STEPS.items()}
