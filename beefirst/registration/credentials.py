@@ -63,8 +63,8 @@ def normalise_address(text: str) -> str:
         raise AddressRefusedError("must not hold an encoded word such as =?utf-8?q?…?= before the @")
     if not text.isascii() and address.domain.isascii():  # a look-alike, such as a full-width letter
         raise AddressRefusedError("must have a domain in ASCII, or an international one that has an xn-- form")
-    email = (address.ascii_email or "").lower()
-    if not 0 < len(email) <= ADDRESS_MAX_LENGTH:
+    email = str(address.ascii_email).lower()  # there is one, for ASCII is asked for before the @
+    if len(email) > ADDRESS_MAX_LENGTH:
         raise AddressRefusedError(f"must have at most {ADDRESS_MAX_LENGTH} characters")
     return email
 
