@@ -36,6 +36,8 @@ the commit included, so that nobody can tell by the clock which of them there wa
 
 NICENESS = 10
 
+GONE = "The client hung up before its turn came."
+
 
 class BcryptPasswords:
     """Hashes and checks passwords on as many threads as there are cores.
@@ -63,6 +65,7 @@ class BcryptPasswords:
         self._executor = ThreadPoolExecutor(self._threads, "bcrypt", initializer=_yield_to_others)
         self._turns = 0
         self._queue: dict[asyncio.Task[Any] | None, Future[Any]] = {}
+        self._given_up = set[asyncio.Task[Any] | None]()
 
     @property
     def wait_seconds(self) -> float:
@@ -115,12 +118,19 @@ class BcryptPasswords:
         return matches and password_hash is not None
 
     def give_up(self, task: asyncio.Task[Any] | None) -> None:
-        """Let ClientGoneError end the wait of a task whose password no thread has begun with; otherwise do nothing."""
+        """Let ClientGoneError end the wait of a task whose password no thread has begun with, now or when it comes."""
+        self._given_up.add(task)
         if future := self._queue.get(task):
             future.cancel()
 
+    def forget(self, task: asyncio.Task[Any] | None) -> None:
+        """Let a task that was given up, and has ended, be none."""
+        self._given_up.discard(task)
+
     async def _run(self, work: Callable[[], Result]) -> Result:
         task = asyncio.current_task()
+        if task in self._given_up:
+            raise ClientGoneError(GONE)
         submitted = perf_counter()
         future = self._executor.submit(_timed, work)
         self._queue[task] = future
@@ -129,7 +139,7 @@ class BcryptPasswords:
         except asyncio.CancelledError:
             if task and task.cancelling():
                 raise
-            raise ClientGoneError("The client hung up before its turn came.") from None
+            raise ClientGoneError(GONE) from None
         finally:
             del self._queue[task]
         self._hash_seconds += NEWEST_SHARE * (seconds - self._hash_seconds)

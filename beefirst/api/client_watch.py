@@ -23,11 +23,13 @@ async def while_client_waits(request: Request, passwords: BcryptPasswords) -> As
     Raises:
         ClientGoneError: out of the block.
     """
-    watch = asyncio.create_task(_give_up_when_gone(request, passwords, asyncio.current_task()))
+    task = asyncio.current_task()
+    watch = asyncio.create_task(_give_up_when_gone(request, passwords, task))
     try:
         yield
     finally:
         watch.cancel()
+        passwords.forget(task)
 
 
 async def _give_up_when_gone(request: Request, passwords: BcryptPasswords, waiting: asyncio.Task[Any] | None) -> None:

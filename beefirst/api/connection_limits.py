@@ -126,6 +126,15 @@ class LimitedProtocol(HttpToolsProtocol):
         self._wait_for_client()
         super().on_response_complete()
 
+    def resume_writing(self) -> None:
+        """Take note that the client reads on: what waited to be sent has become less, whatever is added to it now."""
+        self._unsent = (None, 0, 0)
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request."""
+        self._refuse(400, msg)
+
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection that is idle after an answer, unless the next head had begun before that."""
         if not self._is_in_head:

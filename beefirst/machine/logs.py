@@ -55,8 +55,11 @@ class _RequestId(logging.Filter):
         return True
 
 
-class _QuietProbes(logging.Filter):
-    """Drops the access lines that would bury all others: of probes that were answered well, and of what was shed."""
+class _AccessLines(logging.Filter):
+    """Drops the access lines that would bury all others: of probes that were answered well, and of what was shed.
+
+    Of the rest it drops the query: nothing here reads one, and whoever sends a password in it is not to find it logged.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether the record, one of uvicorn's access lines, is worth a line."""
@@ -64,7 +67,8 @@ class _QuietProbes(logging.Filter):
             return True
         if unlogged.get():
             return False
-        path, status = str(record.args[2]), record.args[4]
+        path, status = str(record.args[2]).partition("?")[0], record.args[4]
+        record.args = (*record.args[:2], path, *record.args[3:])
         return not (path.startswith(QUIET_PATHS) and status == 200)
 
 
@@ -84,7 +88,7 @@ def configure_logging(level: str, style: str) -> None:
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "filters": {"quiet_probes": {"()": _QuietProbes}, "request_id": {"()": _RequestId}},
+            "filters": {"access_lines": {"()": _AccessLines}, "request_id": {"()": _RequestId}},
             "formatters": {"text": _TEXT, "json": _JSON},
             "handlers": {
                 "stdout": {
@@ -99,7 +103,7 @@ def configure_logging(level: str, style: str) -> None:
                 "psycopg": {"level": chatter},
                 "beefirst.mail.console": {"level": "INFO"},  # the demo's mail must arrive at any LOG_LEVEL
                 "uvicorn": {"level": "WARNING" if level == "INFO" else level},
-                "uvicorn.access": {"level": level, "filters": ["quiet_probes"]},
+                "uvicorn.access": {"level": level, "filters": ["access_lines"]},
             },
         }
     )

@@ -14,6 +14,8 @@ from beefirst.registration.common_passwords import is_common
 ADDRESS_MAX_LENGTH = 254
 """RFC 5321, 4.5.3.1.3: a path has at most 256 characters, two of them the angle brackets."""
 
+TOO_LONG = f"must have at most {ADDRESS_MAX_LENGTH} characters"
+
 ORDINARY = re.compile(
     r"[A-Za-z0-9]+(?:[._+-][A-Za-z0-9]+)*@(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.)+"
     rf"(?!(?:{'|'.join(SPECIAL_USE_DOMAIN_NAMES)})\Z)[A-Za-z]{{2,}}",
@@ -23,6 +25,9 @@ ORDINARY = re.compile(
 
 ORDINARY_MAX_LENGTH = 64
 """Within it no part of an address can be too long."""
+
+TYPED_MAX_LENGTH = 2 * ADDRESS_MAX_LENGTH
+"""What is longer, however its letters are composed, is not worked out: that would hold up all other requests."""
 
 ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.IGNORECASE)
 
@@ -52,6 +57,8 @@ def normalise_address(text: str) -> str:
     Raises:
         AddressRefusedError: it is no address, or holds other characters beyond ASCII; the message repeats none of it.
     """
+    if len(text) > TYPED_MAX_LENGTH:
+        raise AddressRefusedError(TOO_LONG)
     text = text.strip()
     if len(text) <= ORDINARY_MAX_LENGTH and ORDINARY.fullmatch(text):
         return text.lower()
@@ -65,7 +72,7 @@ def normalise_address(text: str) -> str:
         raise AddressRefusedError("must have a domain in ASCII, or an international one that has an xn-- form")
     email = str(address.ascii_email).lower()  # there is one, for ASCII is asked for before the @
     if len(email) > ADDRESS_MAX_LENGTH:
-        raise AddressRefusedError(f"must have at most {ADDRESS_MAX_LENGTH} characters")
+        raise AddressRefusedError(TOO_LONG)
     return email
 
 

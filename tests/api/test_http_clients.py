@@ -139,6 +139,18 @@ def test_of_requests_on_a_connection_that_ends_none_leaves_a_traceback(api: ApiP
     assert "Traceback" not in api.log()
 
 
+def test_what_is_no_request_is_not_refused_in_the_place_of_an_answer(api: ApiProcess) -> None:
+    """A 400 that came first would pass for the answer to a registration, which is carried out."""
+    registering, nonsense = raw_http.registering("pipelined@example.com", SECRET), b"\0\r\n\r\n"
+
+    assert b" 400 " in converse(api.url, nonsense, until=b"}")
+    try:
+        received = converse(api.url, registering + nonsense, until=b"}")
+    except ConnectionError:
+        received = b""
+    assert b" 400 " not in received
+
+
 PATHS = [
     *("/", "/docs", "/redoc", "/redoc.js", "/openapi.json", "/assets/favicon.png", "/assets/swagger-ui-bundle.js"),
     *("/metrics", "/health", "/health/live", "/health/ready", "/health/startup", "/nowhere", "/assets/nowhere"),

@@ -143,6 +143,13 @@ def test_what_cannot_be_read_is_not_logged_either(api: ApiProcess) -> None:
     assert SECRET not in api.log()
 
 
+def test_what_somebody_puts_into_a_query_is_not_logged(api: ApiProcess) -> None:
+    number = send(api, f"/v1/activate?password={SECRET}&code=4711", json={}).headers["X-Request-ID"]
+
+    assert any('"POST /v1/activate HTTP/1.1" 4' in line for line in lines_of(api, number))
+    assert SECRET not in api.log()
+
+
 @pytest.fixture(scope="module")
 def demo(database: ScratchDatabase) -> Iterator[ApiProcess]:
     """Mails to its log, and is silent otherwise."""

@@ -22,6 +22,7 @@ from beefirst.api.body_limit import BODY_SECONDS
 from beefirst.api.connection_limits import CLIENT_SECONDS
 from beefirst.laboratory import raw_http
 from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.project_copy import ProjectCopy
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.waiting import wait_until
 from tests.conftest import SECRET
@@ -208,6 +209,31 @@ def test_a_client_that_never_reads_its_answers_loses_its_connection(api: ApiProc
             send_without_end(connection, requests)
 
     assert "Traceback" not in api.log()
+
+
+LITTLE_ROOM = """\
+        super().connection_made(transport)
+        line = __import__("socket").fromfd(transport.get_extra_info("socket").fileno(), 2, 1)
+        line.setsockopt(1, 7, 8192)
+"""
+"""The kernel takes as little of an answer as of one to a client that is far away."""
+
+
+@only_on_linux
+def test_a_client_that_reads_slowly_and_steadily_keeps_its_connection(database: ScratchDatabase) -> None:
+    module, limit = "beefirst/api/connection_limits.py", 1.0
+    with ProjectCopy() as copy, socket.socket() as connection:
+        copy.replace(module, "CLIENT_SECONDS = 10.0", f"CLIENT_SECONDS = {limit}")
+        copy.replace(module, "        super().connection_made(transport)\n", LITTLE_ROOM)
+        with start_api(database.url, code=copy.code) as api:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+            connection.settimeout(HANGING_SECONDS)
+            connection.connect(("127.0.0.1", port_of(api)))
+            connection.sendall(raw_http.request("GET", "/assets/swagger-ui-bundle.js"))
+            end = time.monotonic() + 8 * limit
+            while time.monotonic() < end:
+                assert connection.recv(2048)
+                time.sleep(0.02)
 
 
 @only_on_linux

@@ -140,3 +140,19 @@ def test_nothing_happens_to_a_task_that_waits_for_no_thread(one_thread: BcryptPa
     one_thread.give_up(None)
 
     assert one_thread.wait_seconds == 0
+
+
+def test_a_task_that_is_given_up_before_it_has_a_password_costs_no_hash(one_thread: BcryptPasswords) -> None:
+    async def match_when_gone() -> list[float]:
+        task = asyncio.current_task()
+        one_thread.give_up(task)
+        with pytest.raises(ClientGoneError):
+            await one_thread.match(SECRET, None)
+        one_thread.forget(task)
+        await one_thread.match(SECRET, None)
+        return waited
+
+    waited = list[float]()
+    one_thread._on_wait = waited.append
+
+    assert len(asyncio.run(match_when_gone())) == 1

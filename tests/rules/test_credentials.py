@@ -35,12 +35,14 @@ def test_every_spelling_of_an_address_is_stored_as_one(typed: str, stored: str) 
 
 NO_ADDRESS = "must be an e-mail address such as ada@example.com, in ASCII before the @"
 NO_DOMAIN = "must have a domain in ASCII, or an international one that has an xn-- form"
+TOO_LONG = "must have at most 254 characters"
 ENCODED = "must not hold an encoded word such as =?utf-8?q?…?= before the @"
 
 RULES = {
     "=?utf-8?q?zoe?=@example.com": ENCODED,
     "zoe@\uff45xample.com": NO_DOMAIN,
     "zoe@example\u3002com": NO_DOMAIN,
+    f"{'zoe' * 200}@example.com": TOO_LONG,
     "\u212azoe@example.com": NO_ADDRESS,
     "zoe@example.com\ud800": NO_ADDRESS,
 }
@@ -51,6 +53,7 @@ RULES = {
     "address",
     [
         "=?utf-8?q?zoe?=@example.com",
+        f"{'zoe' * 200}@example.com",
         "",
         "   ",
         "zoe",
