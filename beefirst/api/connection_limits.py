@@ -158,8 +158,9 @@ class LimitedProtocol(HttpToolsProtocol):
 
     @property
     def waits_for_client(self) -> bool:
-        """Whether nothing of this connection goes on before its client sends more."""
-        return not self._is_serving() or (self.cycle.more_body and not self.pipeline)
+        """Whether nothing of this connection goes on before its client sends more, or reads on."""
+        is_unread = self.transport.get_write_buffer_size() > 0
+        return is_unread or not self._is_serving() or (self.cycle.more_body and not self.pipeline)
 
     def _is_serving(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

@@ -236,6 +236,40 @@ def test_a_client_that_reads_slowly_and_steadily_keeps_its_connection(database: 
                 time.sleep(0.02)
 
 
+@contextmanager
+def unread(api: ApiProcess, count: int, path: str) -> Iterator[None]:
+    """Have so many clients ask for a large answer, and read nothing of it."""
+    with ExitStack() as clients:
+        for _ in range(count):
+            connection = clients.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+            connection.connect(("127.0.0.1", port_of(api)))
+            connection.sendall(raw_http.request("GET", path))
+        yield
+
+
+@only_on_linux
+@pytest.mark.parametrize("path", ["/redoc.js", "/assets/swagger-ui-bundle.js"])
+def test_clients_that_read_nothing_of_a_large_answer_take_little_memory_and_give_way(
+    database: ScratchDatabase, path: str
+) -> None:
+    module, limit, clients = "beefirst/api/connection_limits.py", 120, 100
+    with ProjectCopy() as copy:
+        copy.replace(module, "MAX_CONNECTIONS = 8192", f"MAX_CONNECTIONS = {limit}")
+        copy.replace(module, "        super().connection_made(transport)\n", LITTLE_ROOM)
+        with start_api(database.url, code=copy.code) as api:
+            with unread(api, 1, path):
+                before = resident_kib(api)
+            with unread(api, clients, path):
+                [one] = raw_http.send_at_once(api.url, [LIVE])
+                more = resident_kib(api) - before
+                with unread(api, clients, path):
+                    [other] = raw_http.send_at_once(api.url, [LIVE])
+
+    assert (one.status, other.status) == (200, 200)
+    assert more < clients * 700  # KiB; the larger of the answers has 1,500
+
+
 @only_on_linux
 def test_requests_without_end_on_one_connection_take_no_memory(api: ApiProcess) -> None:
     """A packet holds thousands, each of which would wait as an object many times its size."""
