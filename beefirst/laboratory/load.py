@@ -141,14 +141,20 @@ class _Clients:
         self.served.add(email)
         if place % GUESSED_AT == 0:
             for _ in range(self._guesses):
-                client.activate(email, passwords[0], wrong(code), next(turns))
+                self._activate(client, email, passwords[0], wrong(code), turns)
             return
         for password in passwords:
-            while (status := client.activate(email, password, code, next(turns))) not in (200, 401):
-                if self._over.wait(PAUSE_SECONDS):
-                    return
-            if status == 200:
+            if self._activate(client, email, password, code, turns) == 200:
                 return
+
+    def _activate(
+        self, client: RecordingClient, email: str, password: str, code: str, turns: Iterator[int]
+    ) -> int | None:
+        """Activate until that is judged, or the load is over, and return the last status."""
+        while (status := client.activate(email, password, code, next(turns))) not in (200, 401):
+            if self._over.wait(PAUSE_SECONDS):
+                break
+        return status
 
     def _code_for(self, email: str) -> str:
         deadline = time.monotonic() + MAIL_SECONDS
