@@ -32,7 +32,8 @@ def testbed() -> Iterator[Testbed]:
 
 def figure(api: ApiProcess, name: str) -> float:
     """Return one of an API's figures."""
-    return next(float(line.split()[-1]) for line in api.get("/metrics").text.splitlines() if line.startswith(name))
+    lines = api.get("/metrics").text.splitlines()
+    return next((float(line.split()[-1]) for line in lines if line.startswith(name)), 0.0)  # none yet
 
 
 def let_all_sweep(testbed: Testbed) -> None:
