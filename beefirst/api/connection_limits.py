@@ -132,8 +132,10 @@ class LimitedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request."""
-        self._refuse(400, msg)
+        """Refuse what is no request, or not the body of the one that is being read."""
+        if self._is_in_body():
+            return super().send_400_response(msg)
+        return self._refuse(400, msg)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection that is idle after an answer, unless the next head had begun before that."""
@@ -164,6 +166,11 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _is_serving(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _is_in_body(self) -> bool:
+        """Tell whether what comes now belongs to the request that is served, and nothing of its answer was sent."""
+        is_served = self._is_serving() and not self.pipeline
+        return is_served and bool(self.cycle.more_body) and not self.cycle.response_started
 
     def _wait_for_client(self) -> None:
         self.waits_until = self.loop.time() + CLIENT_SECONDS
