@@ -39,7 +39,7 @@ class Overload:
         capacity: registrations a second that can be served.
         times: as many came.
         lasted: for so many seconds.
-        shares: of the cores, what bcrypt alone got shortly before.
+        shares: of the cores, what others left shortly before.
     """
 
     answers: pd.DataFrame

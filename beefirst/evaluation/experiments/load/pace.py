@@ -22,7 +22,7 @@ COST = int(Settings.model_fields["bcrypt_cost"].default)
 ALONE_SECONDS = 0.6
 
 IDLE_SHARE = 0.85
-"""Where bcrypt alone gets less of the cores than this, others need them, and a ratio tells less of the service."""
+"""Where others leave less of the cores than this, a ratio tells less of the service."""
 
 FEW = 5
 """With fewer answers than this for each of those under way at once, the first and the last of them count as well."""
@@ -113,10 +113,10 @@ def or_too_busy(evidence: Evidence, shares: Sequence[float], *, is_plain: bool) 
 
     Args:
         evidence: what was judged.
-        shares: of the cores, what bcrypt alone got each time.
+        shares: of the cores, what others left: to bcrypt alone, or to the service and its load.
         is_plain: it fails by more than a busy machine explains.
     """
     if evidence.holds or is_plain or median(shares) >= IDLE_SHARE:
         return evidence
-    busy = f"this machine is too busy to tell, bcrypt alone got {median(shares):.0%} of its cores"
+    busy = f"this machine is too busy to tell, others left {median(shares):.0%} of its cores"
     return replace(not_shown_here(MORE_ROOM, f"{busy}: {evidence.claim}"), picture=evidence.picture)

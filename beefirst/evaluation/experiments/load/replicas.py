@@ -17,6 +17,7 @@ from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.laboratory import raw_http
 from beefirst.laboratory.api_process import ApiProcess
 from beefirst.laboratory.bcrypt_alone import CORES
+from beefirst.laboratory.cores_left import cores_left
 from beefirst.laboratory.paced_load import PASSWORD, registrations, send_for
 from beefirst.laboratory.testbed import Testbed
 
@@ -104,7 +105,9 @@ def more_replicas_lose_nothing(testbed: Testbed, turns: int) -> Observed:
     frames, shares = list[pd.DataFrame](), list[float]()
     for turn in range(turns):
         pace.add_alone(turn, frames, shares)
-        frames += [_register(testbed.apis[:count], turn, names[count]) for count in counts]
+        for count in counts:
+            with cores_left([api.pid for api in testbed.apis[:count]], shares):
+                frames.append(_register(testbed.apis[:count], turn, names[count]))
         progress.show(turn + 1)
     pace.add_alone(turns, frames, shares)
     done = pd.concat(frames).fillna(NOBODY).astype(dict.fromkeys(NOBODY, int))

@@ -11,6 +11,7 @@ from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.experiments.load import pace
 from beefirst.evaluation.procedure import Observed, experiment, measurement
 from beefirst.laboratory.bcrypt_alone import CORES
+from beefirst.laboratory.cores_left import cores_left
 from beefirst.laboratory.paced_load import registrations, send_for
 from beefirst.laboratory.testbed import Testbed
 
@@ -25,7 +26,7 @@ class Climb:
 
     Attributes:
         done: every answer, and every hash alone; columns as `pace.COLUMNS`.
-        shares: of the cores, what bcrypt alone got, each time.
+        shares: of the cores, what bcrypt alone got each time, and what others left to each number of connections.
         cores: of this machine, as far as this process may use them.
     """
 
@@ -53,7 +54,8 @@ def climb(testbed: Testbed, turns: int) -> Climb:
     for turn in range(turns):
         pace.add_alone(turn, frames, shares)
         for connections, long in seconds.items():
-            answers = send_for(url, long, connections, registrations())
+            with cores_left([testbed.apis[0].pid], shares):
+                answers = send_for(url, long, connections, registrations())
             frames.append(pace.as_rows(turn, connections, answers))
         progress.show(turn + 1)
     pace.add_alone(turns, frames, shares)
