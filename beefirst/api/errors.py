@@ -1,5 +1,6 @@
 """Which answer each exception becomes: the one place that knows both."""
 
+import logging
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -9,9 +10,14 @@ from starlette.exceptions import HTTPException
 
 from beefirst.api.body_limit import BODY_MAX_BYTES, BODY_SECONDS
 from beefirst.api.schemas import Invalid, Problem
-from beefirst.errors import DatabaseUnavailableError
+from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
+
+log = logging.getLogger(__name__)
 
 TRY_AGAIN = {"Retry-After": "1"}
+
+OPERATOR_IS_NEEDED = "The database refuses what this service asks of it: whoever runs it finds the reason in its log."
+"""The reason itself is none of a stranger's business."""
 
 RETRY_HEADER = {"Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer"}}}
 
@@ -27,7 +33,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     },
     503: {
         "model": Problem,
-        "description": "The database does not answer, or the request would have to wait too long for its turn",
+        "description": "The database does not answer or refuses, or the request would wait too long for its turn",
         "headers": RETRY_HEADER,
     },
 }
@@ -48,6 +54,7 @@ def install_error_handlers(app: FastAPI) -> None:
     """Tell `app` how to answer each exception that a request can raise."""
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(DatabaseUnavailableError, _answer_unavailable)
+    app.add_exception_handler(DatabaseRefusedError, _answer_refused)
     app.add_exception_handler(HTTPException, _answer_http_exception)
 
 
@@ -73,6 +80,11 @@ async def _answer_unavailable(_: Request, error: Exception) -> JSONResponse:
 def unavailable(error: Exception) -> JSONResponse:
     """Return the answer to a request that is to come again in a moment: what `error` says."""
     return JSONResponse({"detail": str(error)}, 503, TRY_AGAIN)
+
+
+async def _answer_refused(_: Request, error: Exception) -> JSONResponse:
+    log.error("%s", error)
+    return JSONResponse({"detail": OPERATOR_IS_NEEDED}, 503, TRY_AGAIN)
 
 
 async def _answer_http_exception(_: Request, error: Exception) -> JSONResponse:

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from beefirst.api.metrics import Metrics
 from beefirst.database.registrations import RegistrationStore
-from beefirst.errors import DatabaseUnavailableError
+from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
 from beefirst.registration.rules import Registration
 
 JITTER = 0.2
@@ -69,9 +69,9 @@ class Sweeper:
                 log.warning("sweeping pauses: %s", error)
             self._unavailable = True
             return "unavailable"
-        except Exception:  # the next round may do better, and nobody else would end the claims
+        except Exception as error:  # the next round may do better, and nobody else would end the claims
             self._metrics.overdue.set(float("nan"))
-            log.exception("a sweep failed")
+            log.error("a sweep failed: %s", error, exc_info=not isinstance(error, DatabaseRefusedError))
             return "failed"
         if self._unavailable:
             log.info("sweeping goes on")

@@ -237,3 +237,24 @@ def test_an_unreachable_database_is_503_with_retry_after(database: ScratchDataba
     assert [(answer.status_code, answer.headers.get("Retry-After")) for answer in answers] == [(503, "1")] * 2
     assert ["try again" in answer.json()["detail"] for answer in answers] == [True, True]
     assert max(answer.elapsed.total_seconds() for answer in answers) < 30
+
+
+def test_a_database_that_refuses_is_503_to_everybody_and_one_line_to_its_operator(database: ScratchDatabase) -> None:
+    email = "ada@example.com"
+    with start_api(database.url, SWEEP_INTERVAL_SECONDS=0.1) as api, database.connect() as connection:
+        connection.execute("ALTER TABLE registrations RENAME TO gone")
+        refused = [register(api, email), activate(api, email, "0000")]
+        wait_until(lambda: "a sweep failed" in api.log())
+        connection.execute("ALTER TABLE gone RENAME TO registrations")
+        served = register(api, email)
+        log = api.log()
+
+    assert [(answer.status_code, answer.headers["Retry-After"]) for answer in refused] == [(503, "1")] * 2
+    assert all("whoever runs it finds the reason in its log" in answer.text for answer in refused)
+    assert not any("relation" in answer.text for answer in refused), "an answer tells strangers of the database"
+    assert served.status_code == 202
+    for answer in refused:
+        [line] = [line for line in log.splitlines() if answer.headers["X-Request-ID"] in line and "ERROR" in line]
+        assert "UndefinedTable" in line
+        assert 'relation "registrations" does not exist' in line
+    assert "Traceback" not in log
