@@ -133,12 +133,15 @@ def test_activations_that_were_lost_and_invented_and_hashes_that_were_kept_are_c
     lost = judge(*CLAIM, activate("ada", (1, 2)), row("EXPIRED", 70))
     invented = judge(*CLAIM, row("ACTIVE"))
     kept = judge(*CLAIM, row("EXPIRED", 70, has_hash=True))
+    missing = judge(*CLAIM, activate("ada", (1, 2)), row("ACTIVE", has_hash=False))
     sound = judge(*CLAIM, activate("ada", (1, 2)), row("ACTIVE"))
 
     assert (lost.lost, invented.invented, kept.hashes_kept) == ([ADA], [ADA], [ADA])
     assert "An acknowledged activation is lost." in judge(*CLAIM, activate("ada", (1, 2)), row("EXPIRED")).sentence
     assert kept.sentence == f"An ended row of {ADA} keeps a hash."
     assert not kept.holds
+    assert missing.sentence == f"A row of {ADA} that has not ended is without its hash."
+    assert (missing.hashes_missing, sound.hashes_missing, missing.holds) == ([ADA], [], False)
     assert (sound.lost, sound.invented, sound.hashes_kept) == ([], [], [])
 
 

@@ -81,7 +81,7 @@ def carried_out(draw: st.DrawFn, most_calls: int, timed: bool = True) -> History
         told += [CodeMail(ADA, model.code, now + draw(WIDTHS))] * mailed
     (model,) = model.settled(rules, (now + 1, now + 1))
     state = "CLAIMED" if model.state == OVERDUE and draw(st.booleans()) else model.sweep().state
-    last = Row(ADA, now + 1, now + 1, state, model.attempts, False, model.code)
+    last = Row(ADA, now + 1, now + 1, state, model.attempts, state in ("CLAIMED", "ACTIVE"), model.code)
     return replace(history(*told, last if state != "none" else replace(last, code="")), ttl_seconds=rules.ttl_seconds)
 
 

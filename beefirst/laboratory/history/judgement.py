@@ -9,7 +9,7 @@ from beefirst.laboratory.history.linearizability import MOST_STATES, search
 from beefirst.laboratory.history.model import Rules
 from beefirst.laboratory.history.problem import Event, Placed, Problem, Result
 
-ENDED = ("EXPIRED", "LOCKED")
+LIVING, ENDED = ("CLAIMED", "ACTIVE"), ("EXPIRED", "LOCKED")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Judgement:
         lost: addresses at which an activation was acknowledged, and whose final row is not ACTIVE.
         invented: addresses whose row is ACTIVE without a call that can have made it so.
         hashes_kept: addresses of which an ended row has had a hash.
+        hashes_missing: addresses of which a row that is CLAIMED or ACTIVE has had none.
         calls: how many were judged.
         unanswered: how many of them may have been carried out or not.
     """
@@ -52,6 +53,7 @@ class Judgement:
     lost: Sequence[str] = ()
     invented: Sequence[str] = ()
     hashes_kept: Sequence[str] = ()
+    hashes_missing: Sequence[str] = ()
     calls: int = 0
     unanswered: int = 0
     answers_unknown: Sequence[str] = field(default=())
@@ -60,8 +62,8 @@ class Judgement:
     def result(self) -> Result:
         """Of the whole history: impossible if that of one address is, else undecided if that of one is."""
         results = [finding.result for finding in self.findings]
-        broken = self.lost or self.invented or self.hashes_kept or self.answers_unknown or not results
-        if broken or "impossible" in results:
+        hashes = self.hashes_kept or self.hashes_missing
+        if self.lost or self.invented or hashes or self.answers_unknown or not results or "impossible" in results:
             return "impossible"
         return "undecided" if "undecided" in results else "explained"
 
@@ -75,6 +77,7 @@ class Judgement:
         """What was found, in a sentence or two."""
         told = [finding.sentence for finding in self.findings if finding.result != "explained"]
         told += [f"An ended row of {address} keeps a hash." for address in self.hashes_kept]
+        told += [f"A row of {address} that has not ended is without its hash." for address in self.hashes_missing]
         found = {finding.address for finding in self.findings if finding.result == "impossible"}
         told += [f"{it}: an acknowledged activation is lost." for it in self.lost if it not in found]
         told += [f"{it}: the row is ACTIVE, and no call explains that." for it in self.invented if it not in found]
@@ -96,12 +99,14 @@ def judge_history(history: History, most_states: int = MOST_STATES) -> Judgement
     """
     rules = Rules(history.ttl_seconds, history.max_attempts, history.mail_may_fail, history.uncertainty)
     addresses = history.addresses
-    ended = [row for row in history.rows if row.state in ENDED and row.has_hash]
+    kept = [row.address for row in history.rows if row.state in ENDED and row.has_hash]
+    missing = [row.address for row in history.rows if row.state in LIVING and not row.has_hash]
     return Judgement(
         [_judge_address(history, address, rules, most_states) for address in addresses],
         [address for address in addresses if _is_lost(history, address)],
         [address for address in addresses if _is_invented(history, address)],
-        list(dict.fromkeys(row.address for row in ended)),
+        list(dict.fromkeys(kept)),
+        list(dict.fromkeys(missing)),
         len(history.calls),
         sum(call.is_unknown for call in history.calls),
         [_unheard_of(call) for call in history.calls if not _is_heard_of(call)],

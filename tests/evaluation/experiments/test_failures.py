@@ -197,6 +197,7 @@ BROKEN = {
     "activations acknowledged, and lost, 1, 0": with_row(0, state="EXPIRED", has_hash=False),
     "accounts ACTIVE that nobody activated, 1, 0": with_row(2, state="ACTIVE", has_hash=True),
     "ended registrations that keep a hash, 1, 0": with_row(1, has_hash=True),
+    "other registrations that lost theirs, 1, 0": with_row(0, has_hash=False),
     "addresses whose answers and rows no order explains, 1, 0": with_row(1, attempts=1),
     "then an account is registered and activated, no, yes": {"faults": [Fault("PostgreSQL killed", 3, 6.5)]},
     "activations were acknowledged before, no, yes": {"faults": [Fault("PostgreSQL killed", 1.5, 5)]},

@@ -153,5 +153,6 @@ def _explained(judgement: Judgement) -> Rows:
         ("activations acknowledged, and lost", len(judgement.lost), 0),
         ("accounts ACTIVE that nobody activated", len(judgement.invented), 0),
         ("ended registrations that keep a hash", len(judgement.hashes_kept), 0),
+        ("other registrations that lost theirs", len(judgement.hashes_missing), 0),
         ("addresses whose answers and rows no order explains", len(unexplained), 0),
     ]
