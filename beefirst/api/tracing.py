@@ -7,7 +7,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from beefirst.errors import ConfigurationError
 from beefirst.machine.logs import QUIET_PATHS, request_id
-from beefirst.machine.tracing import tracer
 
 if TYPE_CHECKING:
     from beefirst.api.open_telemetry import OpenTelemetry
@@ -57,7 +56,6 @@ class Tracing:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        tracer.set(None)  # a pipelined request inherits from the one before it
         if scope["type"] != "http" or scope["path"].startswith(QUIET_PATHS):
             return await self._app(scope, receive, send)
         status = 500
