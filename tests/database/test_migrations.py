@@ -95,7 +95,7 @@ def test_runners_at_once_on_an_empty_database_apply_each_file_once(database: Scr
 def test_a_file_that_fails_half_way_changes_nothing_and_names_its_line(
     database: ScratchDatabase, tmp_path: Path
 ) -> None:
-    files = write(tmp_path, _001_a="CREATE TABLE a (id INT)", _002_b="CREATE TABLE b (id INT);\n\nSELECT nothing;")
+    files = write(tmp_path, _001_a="CREATE TABLE a (id INT)", _002_b="CREATE TABLE b (id INT);\n\nSELECT nothing;\n\nSELECT 1;\n")
 
     with pytest.raises(MigrationError, match=r'^002_b\.sql failed .* line 3: column "nothing" does not exist\.$'):
         apply(database.url, files)
@@ -187,11 +187,13 @@ def another_runner(database: ScratchDatabase) -> Iterator[psycopg.Connection[obj
 
 
 def test_waiting_for_another_runner_has_a_time_limit(database: ScratchDatabase) -> None:
-    with (
-        another_runner(database),
-        pytest.raises(MigrationError, match=r"Another process has been migrating this database for over 0\.2 seconds"),
-    ):
+    with another_runner(database), pytest.raises(MigrationError) as given_up:
         apply(database.url, read_migrations(MIGRATIONS), lock_timeout_seconds=0.2)
+
+    assert str(given_up.value) == (
+        "Another process has been migrating this database for over 0.2 seconds: "
+        "wait for it or end it, then start again."
+    )
 
 
 def test_a_runner_goes_on_when_the_other_has_finished(database: ScratchDatabase) -> None:

@@ -56,6 +56,16 @@ def test_what_waiting_cannot_cure_stops_the_start_at_once(
     assert SECRET not in line
 
 
+def test_of_several_hosts_one_that_refuses_is_waited_for_since_another_may_take_over(database: ScratchDatabase) -> None:
+    parts = urlsplit(change_url(database.url, password=SECRET))
+    twice = parts.netloc + "," + parts.netloc.rpartition("@")[2]
+
+    line = refuse(parts._replace(netloc=twice).geturl(), DatabaseUnavailableError)
+
+    assert "within 1 s (FATAL:  password authentication failed for user" in line
+    assert SECRET not in line
+
+
 @pytest.mark.parametrize(
     ("parameter", "reason"),
     [

@@ -31,6 +31,7 @@ RAILS: LiteralString = "CREATE TABLE schema_migrations (version VARCHAR PRIMARY 
 OTHER: LiteralString = "CREATE TABLE schema_migrations (id INT, label TEXT)"
 CONFERENCE: LiteralString = "CREATE TABLE registrations (id SERIAL PRIMARY KEY, email TEXT, talk TEXT)"
 BUDGETS: LiteralString = "CREATE TABLE address_budgets (street TEXT, euros INT)"
+LIKE_RAILS: LiteralString = "CREATE TABLE address_budgets (version VARCHAR)"
 
 
 CONTENT = """
@@ -59,6 +60,7 @@ def start(url: str) -> list[Any]:
         (OTHER, "schema_migrations of another program (its columns: id, label)"),
         (CONFERENCE, "registrations of another program (its columns: id, email, talk)"),
         (BUDGETS, "address_budgets of another program (its columns: street, euros)"),
+        (LIKE_RAILS, "address_budgets of another program (its columns: version)"),
     ],
 )
 def test_a_table_of_another_program_stops_a_start_that_changes_nothing(
