@@ -95,7 +95,8 @@ def test_runners_at_once_on_an_empty_database_apply_each_file_once(database: Scr
 def test_a_file_that_fails_half_way_changes_nothing_and_names_its_line(
     database: ScratchDatabase, tmp_path: Path
 ) -> None:
-    files = write(tmp_path, _001_a="CREATE TABLE a (id INT)", _002_b="CREATE TABLE b (id INT);\n\nSELECT nothing;\n\nSELECT 1;\n")
+    second = "CREATE TABLE b (id INT);\n\nSELECT nothing;\n\nSELECT 1;\n"
+    files = write(tmp_path, _001_a="CREATE TABLE a (id INT)", _002_b=second)
 
     with pytest.raises(MigrationError, match=r'^002_b\.sql failed .* line 3: column "nothing" does not exist\.$'):
         apply(database.url, files)
