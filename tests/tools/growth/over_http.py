@@ -58,9 +58,7 @@ def compare_requests(empty: str, full: str) -> list[dict[str, Any]]:
 
 def _ask_in_turns(apis: list[tuple[ApiProcess, Connection[Any]]]) -> dict[str, tuple[list[float], ...]]:
     taken: dict[str, tuple[list[float], ...]] = defaultdict(lambda: ([], []))
-    mark = secrets.token_hex(
-        4
-    )  # the empty tables are asked beside each size of the full ones, for addresses of its own
+    mark = secrets.token_hex(4)  # the same empty tables are asked beside each size of the others
     with httpx.Client(timeout=60, trust_env=False) as client:
         for turn in range(ROUNDS):
             for place in (0, 1) if turn % 2 else (1, 0):
