@@ -1,5 +1,6 @@
 """The experiments of notebook 08, on the service and on one that falls to every attack."""
 
+import random
 from collections.abc import Callable, Iterator
 from functools import cache
 
@@ -17,6 +18,7 @@ from beefirst.evaluation.experiments.attacks import (
     telling_apart,
 )
 from beefirst.evaluation.observations import from_data
+from beefirst.laboratory.address_kinds import KINDS
 from beefirst.laboratory.project_copy import ProjectCopy
 from beefirst.laboratory.testbed import Testbed
 from tests.support.evidence import fails, judge_anew
@@ -80,9 +82,9 @@ def test_answers_that_tell_addresses_apart_are_noticed(asked: pd.DataFrame, care
     told = telling_apart.ask(careless, ROUNDS)
 
     assert telling_apart.answers_are_alike(asked, ROUNDS).holds
-    fails(telling_apart.answers_are_alike(told, ROUNDS), "activate, unknown, 12, 401, differs in head and body")
+    fails(telling_apart.answers_are_alike(told, ROUNDS), "activate, unknown, 36, 401, differs in head and body")
     fails(telling_apart.answers_are_alike(asked, ROUNDS + 1))
-    fails(telling_apart.times_are_alike(told, ROUNDS), "A LEAK: ", "activate, 12")
+    fails(telling_apart.times_are_alike(told, ROUNDS), "A LEAK: ", "activate, 24")
 
 
 def test_times_of_the_service_are_alike_or_the_machine_is_too_busy_to_tell(asked: pd.DataFrame) -> None:
@@ -100,6 +102,46 @@ def test_a_leak_that_the_hash_would_hide_is_noticed() -> None:
 
     assert evenly.result in ("PASS", "NOT SHOWN HERE")
     fails(telling_apart.times_beside_the_hash_are_alike(unevenly, 2 * FINE_ROUNDS), "A LEAK: ")
+
+
+def planted(rounds: int, seconds: float) -> pd.DataFrame:
+    """Return a sample that nobody took, in which one kind of address is answered so many seconds later."""
+    spread = random.Random(rounds)
+    return pd.DataFrame(
+        [
+            (request, kind, number, 0.1 + spread.uniform(0, 0.004) + seconds * (kind == "LOCKED"), 0, "", "")
+            for request, kinds in KINDS.items()
+            for kind in kinds
+            for number in range(rounds)
+        ],
+        columns=["request", "kind", "round", "seconds", "status", "head", "body"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("late", "looks", "result", "said"),
+    [
+        ((0.0, 0.0), [12], "PASS", "largest |t| = "),
+        ((0.01, 0.0), [12, 24], "PASS", "of 2 times as many, looked at because the first 12 of each had |t| = "),
+        ((0.01, 0.01), [12, 24], "FAIL", "A LEAK: "),
+        ((0.0, 0.01), [12], "PASS", "largest |t| = "),
+    ],
+)
+def test_times_that_differ_are_looked_at_anew_and_these_decide(
+    late: tuple[float, float], looks: list[int], result: str, said: str
+) -> None:
+    taken = list[int]()
+
+    def sample(rounds: int) -> pd.DataFrame:
+        taken.append(rounds)
+        return planted(rounds, late[len(taken) - 1])
+
+    seen = telling_apart.look_twice(sample, 12)
+    evidence = telling_apart.times_are_alike(seen, 12)
+
+    assert (taken, evidence.result) == (looks, result), evidence.summary
+    assert said in evidence.summary
+    assert ("register, 24, " in evidence.summary) == (result == "FAIL")
 
 
 def test_a_difference_too_small_for_the_noise_is_not_shown_rather_than_denied(asked: pd.DataFrame) -> None:
