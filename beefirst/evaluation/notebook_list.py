@@ -61,7 +61,7 @@ def _verdict(record: Record) -> str:
 
 def _last_run(record: Record) -> str:
     today = record.finished_at.date() == datetime.now(UTC).date()
-    when = f"{record.finished_at:%H:%M}" if today else f"{record.finished_at:%Y-%m-%d %H:%M}"
+    when = f"{record.finished_at:%H:%M}" if today else f"{record.finished_at:%-d %b %H:%M}"
     return f"{when} UTC, {record.seconds:.{0 if record.seconds >= 10 else 1}f} s"
 
 

@@ -15,6 +15,9 @@ NOT_FINISHED = "NOT FINISHED"
 """The verdict of a notebook that has begun, and not come to its last cell."""
 
 
+MOST_BLAMED = 3
+
+
 class Judgement(BaseModel):
     """What one experiment observed, and what it was judged to show.
 
@@ -47,6 +50,11 @@ class Check(BaseModel):
     evidence: str
     milliseconds: int = 0
     judgements: list[Judgement] = []
+
+    @property
+    def holds(self) -> bool:
+        """Whether it does, or cannot be shown in this way of running."""
+        return self.result in ("PASS", "NOT SHOWN HERE")
 
 
 def join_results(results: Sequence[Result]) -> Result:
@@ -85,6 +93,18 @@ class Record(BaseModel):
     def holds(self) -> bool:
         """Whether it is a PASS."""
         return self.verdict.startswith("PASS")
+
+    @property
+    def failed_checks(self) -> list[Check]:
+        """Those that do not hold."""
+        return [check for check in self.checks if not check.holds]
+
+    @property
+    def blamed(self) -> str:
+        """The notebook's name, and in brackets which of its checks do not hold, or the first of them."""
+        keys = [check.key for check in self.failed_checks]
+        more = f" and {len(keys) - MOST_BLAMED} more" if len(keys) > MOST_BLAMED else ""
+        return f"{self.notebook} ({', '.join(keys[:MOST_BLAMED])}{more})" if keys else self.notebook
 
 
 def make_record(notebook: str, verdict: str, sentence: str, seconds: float, checks: Sequence[Check]) -> Record:

@@ -66,7 +66,9 @@ def test_a_notebook_that_dies_on_the_host_fails_the_report_and_is_counted_by_the
     cases = ElementTree.parse(report.folder / "junit.xml").findall(f"testsuite[@name='{OF_THE_HOST}']/testcase/failure")
     counted = report.page.select_one(f'section[id="{FIRST}"]').get_text(" ", strip=True)  # type: ignore[union-attr]
 
-    assert report.failure == f"2 of 2 notebooks failed: {FIRST}, {OF_THE_HOST}."
+    assert (
+        report.failure == f"2 of 2 notebooks failed: {FIRST} (A.1), {OF_THE_HOST} (FIRE.1, FIRE.2, FIRE.3 and 7 more)."
+    )
     assert cases
     assert {"its kernel died" in str(case.get("message")) for case in cases} == {True}
     assert f"{OF_THE_HOST}: It stopped: its kernel died" in counted

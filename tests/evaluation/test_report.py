@@ -73,7 +73,9 @@ def report(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Report:
     save_record(make_record("01_good", NOT_FINISHED, "a reader is at it", 0, []), data / "verdicts")
     folder, said = tmp_path_factory.mktemp("made") / "report", io.StringIO()
     commit = git("rev-parse", "HEAD")
-    failed = pytest.raises(NotebooksFailedError, match=r"2 of 3 notebooks failed: 00_start_here, 02_bad\.")
+    failed = pytest.raises(
+        NotebooksFailedError, match=r"2 of 3 notebooks failed: 00_start_here \(A\.1\), 02_bad \(.*\)\.$"
+    )
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
         patch.setattr(pdf, "BROWSERS", ())
         with failed:
@@ -114,6 +116,7 @@ def test_the_page_shows_the_summary_first_then_each_notebook_with_its_evidence(r
 def test_the_page_says_what_failed_and_why(report: Report) -> None:
     text = report.page.get_text(" ", strip=True)
 
+    assert "00_start_here (A.1), 02_bad (" in text
     assert "1 of 4 checks held, in 3 notebooks" in text
     assert "RuntimeError: the machine stopped" in text
     assert "seen to break" in text
@@ -193,9 +196,12 @@ def test_the_executed_notebooks_lie_beside_it(report: Report) -> None:
 
 
 def test_it_says_as_it_goes_what_each_notebook_found_and_at_the_end_where_it_lies(report: Report) -> None:
-    verdicts = [line.split()[:2] for line in report.said.splitlines()[: len(NOTEBOOKS)]]
+    told = [line for line in report.said.splitlines() if line[:1].isdigit()]
+    verdicts = [line.split()[:2] for line in told]
 
     assert verdicts == [["01_good", "PASS,"], ["02_bad", "FAIL"], ["00_start_here", "FAIL"]]
+    assert "    It stopped: RuntimeError: the machine stopped" in report.said
+    assert "    B.1, B.1 holds: seen to break" in report.said
     assert f"\n{report.folder / 'report.html'}\n{report.folder / 'junit.xml'}\n" in report.said
 
 

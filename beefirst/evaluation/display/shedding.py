@@ -25,7 +25,7 @@ def accepted_and_shed(answers: pd.DataFrame, capacity: float, times: int, lasted
     """
     served, shed = (answers[answers["status"] == status] for status in (202, 503))
     rate = ((served["second"] + served["seconds"]).between(0, lasted)).sum() / lasted
-    soon = f"the other {len(shed)} told within {shed['seconds'].median() * 1000:.1f} ms to come again"
+    soon = f"half of the other {len(shed)} told within {shed['seconds'].median() * 1000:.1f} ms to come again"
     told = soon if len(shed) else "and NOBODY is refused"
     finding = f"{times} times the capacity: {rate:.0f} a second are served, {told}"
     figure = Figure(figsize=(9.5, 5.4), layout="constrained")

@@ -46,6 +46,9 @@ CELL = "padding:5px 14px 5px 8px;vertical-align:top;border-bottom:1px solid rgba
 SHORT = 26
 """Characters of a cell that is kept on one line."""
 
+LEAST_WIDTH = "11em"
+"""Of a cell that is broken into lines: a few words."""
+
 LONGEST_NAME = 38
 """Characters of one word, such as a constraint's name, that is kept whole."""
 
@@ -111,9 +114,12 @@ def _text(value: Any) -> str:
 
 
 def _style(text: str, numeric: bool) -> str:
-    """Return how a cell looks: numbers right, what is short on one line, what is long broken wherever it must be."""
+    """Return how a cell looks: numbers right, what is short on one line, what is long between words if it can be."""
+    longest = max(map(len, text.split()), default=0)
     whole = len(text) <= SHORT or (len(text) <= LONGEST_NAME and " " not in text)
-    return f"{CELL}text-align:{_side(numeric)};" + ("white-space:nowrap;" if whole else "overflow-wrap:anywhere;")
+    broken = "anywhere" if longest > LONGEST_NAME else "break-word"
+    wrapping = "white-space:nowrap;" if whole else f"overflow-wrap:{broken};min-width:{LEAST_WIDTH};"
+    return f"{CELL}text-align:{_side(numeric)};{wrapping}"
 
 
 def _side(numeric: bool) -> str:

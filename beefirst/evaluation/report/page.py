@@ -109,7 +109,7 @@ def _slug(words: str) -> str:
 
 
 def _overall(records: Sequence[Record]) -> tuple[str, str]:
-    failed = [record.notebook for record in records if not record.holds]
+    failed = [record.blamed for record in records if not record.holds]
     made = [check for record in records for check in record.checks if check.result != "NOT SHOWN HERE"]
     held = sum(check.result == "PASS" for check in made)
     hidden = sum(len(record.checks) for record in records) - len(made)

@@ -65,7 +65,7 @@ def write_report(folder: Path, notebooks: Path = NOTEBOOKS, host: HostView | Non
         (folder / "report.html").write_text(render(sections, provenance))
     if host is None:
         print(f"\n{folder / 'report.html'}\n{folder / 'junit.xml'}\n{print_pdf(folder)}", flush=True)
-    failed = [section.path.stem for section in sections if not section.run.record.holds]
+    failed = [section.run.record.blamed for section in sections if not section.run.record.holds]
     if failed:
         raise NotebooksFailedError(f"{len(failed)} of {len(sections)} notebooks failed: {', '.join(failed)}.")
 
@@ -99,6 +99,11 @@ def run_section(path: Path, environment: Mapping[str, str], records: Path, *, wh
     print(f"{path.stem:20} ", end="", flush=True)
     run = run_notebook(path, environment, records=records, **told)
     print(f"{run.record.verdict:24} {run.seconds:6.1f} s", flush=True)
+    if not run.record.holds:
+        print(f"    {run.record.sentence}", flush=True)
+    for check in run.record.failed_checks:
+        if check.result == "FAIL":
+            print(f"    {check.key}, {check.requirement}: {check.evidence}", flush=True)
     return Section(path, run, where)
 
 
