@@ -119,7 +119,7 @@ def planted(rounds: int, seconds: float) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("late", "looks", "result", "said"),
+    ("late", "samples", "result", "said"),
     [
         ((0.0, 0.0), [12], "PASS", "largest |t| = "),
         ((0.01, 0.0), [12, 24], "PASS", "of 2 times as many, looked at because the first 12 of each had |t| = "),
@@ -128,7 +128,7 @@ def planted(rounds: int, seconds: float) -> pd.DataFrame:
     ],
 )
 def test_times_that_differ_are_looked_at_anew_and_these_decide(
-    late: tuple[float, float], looks: list[int], result: str, said: str
+    late: tuple[float, float], samples: list[int], result: str, said: str
 ) -> None:
     taken = list[int]()
 
@@ -139,7 +139,7 @@ def test_times_that_differ_are_looked_at_anew_and_these_decide(
     seen = telling_apart.look_twice(sample, 12)
     evidence = telling_apart.times_are_alike(seen, 12)
 
-    assert (taken, evidence.result) == (looks, result), evidence.summary
+    assert (taken, evidence.result) == (samples, result), evidence.summary
     assert said in evidence.summary
     assert ("register, 24, " in evidence.summary) == (result == "FAIL")
 
