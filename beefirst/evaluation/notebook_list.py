@@ -16,7 +16,8 @@ from beefirst.machine.folders import NOTEBOOKS
 FIRST = "00_start_here"
 COLUMNS = ["notebook", "question", "criterion", "takes", "verdict", "last run"]
 CRITERION = re.compile(r"\*\*Criterion (?P<criterion>.+?)\.\*\*")
-DURATION = re.compile(r"\*\*Takes\*\* (?P<duration>about \d+ \w+)")
+DURATION = re.compile(r"\*\*Takes\*\* about (?P<duration>\d+ (s|min))")
+"""Of seconds or minutes: the column is narrow."""
 
 
 def find_notebooks(folder: Path | None = None) -> list[Path]:
@@ -61,8 +62,8 @@ def _verdict(record: Record) -> str:
 
 def _last_run(record: Record) -> str:
     today = record.finished_at.date() == datetime.now(UTC).date()
-    when = f"{record.finished_at:%H:%M}" if today else f"{record.finished_at:%-d %b %H:%M}"
-    return f"{when} UTC, {record.seconds:.{0 if record.seconds >= 10 else 1}f} s"
+    when = f"{record.finished_at:%H:%M} UTC" if today else f"{record.finished_at:%-d %b}"
+    return f"{when}, {record.seconds:.{0 if record.seconds >= 10 else 1}f} s"
 
 
 class LiveTable:

@@ -46,7 +46,7 @@ CELL = "padding:5px 14px 5px 8px;vertical-align:top;border-bottom:1px solid rgba
 SHORT = 26
 """Characters of a cell that is kept on one line."""
 
-LEAST_WIDTH = "11em"
+LEAST_WIDTH = "8em"
 """Of a cell that is broken into lines: a few words."""
 
 LONGEST_NAME = 38

@@ -156,9 +156,9 @@ def _judge_excess(services: Services) -> Evidence:
     excess = {
         name: ", ".join(find_excess(name, services.get(name, {}))) for name in dict.fromkeys([*services, *SPECIFIED])
     }
-    rows = [(name, *_denied(services.get(name, {})), it or "nothing", "nothing") for name, it in excess.items()]
+    rows = [(name, it or "nothing", "nothing", *_denied(services.get(name, {}))) for name, it in excess.items()]
     found = "; ".join(f"{name}: {rights}" for name, rights in excess.items() if rights)
-    return compare(f"rights beyond those needed: {found or 'none'}", rows, ["service", *DENIED, "too much", "expected"])
+    return compare(f"rights beyond those needed: {found or 'none'}", rows, ["service", "too much", "expected", *DENIED])
 
 
 def _denied(service: Mapping[str, Any]) -> tuple[str, ...]:
