@@ -3,11 +3,12 @@
 import asyncio
 from typing import Any, LiteralString
 
+import psycopg
 import pytest
 
 from beefirst.database import pool
 from beefirst.database.pool import create_pool, open_pool, run_step
-from beefirst.errors import DatabaseUnavailableError
+from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.settings import Settings
 from tests.support.counting_proxy import CountingProxy, counting_proxy
@@ -75,6 +76,35 @@ def test_a_step_waits_for_a_free_connection_no_longer_than_it_may(
                 await asyncio.gather(*holders)
 
     asyncio.run(run())
+
+
+async def divide(connection: Any) -> None:
+    await connection.execute("SELECT 1 / 0")
+
+
+async def misuse(_: Any) -> None:
+    raise psycopg.ProgrammingError("the value hunter2 does not fit")
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (divide, "The database refused (DivisionByZero): division by zero."),
+        (misuse, "The database refused (ProgrammingError): see its log."),
+    ],
+)
+def test_a_step_that_is_refused_is_told_without_values_and_leaves_its_connection_fit(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, step: Any, said: str
+) -> None:
+    async def run() -> str:
+        async with open_pool(create_pool(settings)) as opened:
+            with pytest.raises(DatabaseRefusedError) as refusal:
+                await run_step(opened, step, 60)
+            await run_step(opened, lambda connection: ask(connection, MINE), 60)
+            return str(refusal.value)
+
+    monkeypatch.setattr(pool, "TRUSTED_SECONDS", 0)
+    assert asyncio.run(run()) == said
 
 
 @pytest.mark.parametrize(("trusted_seconds", "round_trips"), [(3600, 0), (0, 1)])

@@ -29,6 +29,15 @@ def refuse(url: str, kind: type[BeefirstError] = DatabaseRefusedError) -> str:
     return str(refusal.value)
 
 
+def test_connecting_and_migrating_are_phases_of_the_start(database: ScratchDatabase) -> None:
+    timeline = StartupTimeline()
+
+    history = asyncio.run(prepare_database(Settings.load(database_url=database.url), SHIPPED, timeline))
+
+    assert [phase.name for phase in timeline.phases] == ["connect", "migrate"]
+    assert [row.name for row in history] == [file.name for file in SHIPPED]
+
+
 def test_a_database_that_never_starts_is_given_up_with_one_line() -> None:
     url = f"postgresql://beefirst:{SECRET}@127.0.0.1:{free_port()}/beefirst"
 

@@ -73,9 +73,11 @@ def test_a_table_of_another_program_stops_a_start_that_changes_nothing(
     for ask in (start, lambda url: asyncio.run(status.describe(Settings.load(database_url=url)))):
         with pytest.raises(DatabaseRefusedError) as refusal:
             ask(database.url)
-        assert f"has a table {named}" in str(refusal.value)
-        assert "?options=-csearch_path=beefirst" in str(refusal.value)
-        assert "\n" not in str(refusal.value)
+        assert str(refusal.value) == (
+            f"The database {database.name} has a table {named}, and nothing was changed: set DATABASE_URL to a "
+            "database of our own, or make a schema there (CREATE SCHEMA beefirst) and put ?options=-csearch_path=beefirst "
+            "behind it."
+        )
     assert content(database) == before
 
 
@@ -118,8 +120,13 @@ def test_a_search_path_without_a_schema_stops_the_start_with_one_line(database: 
         if how == "database":
             owner.execute(f"ALTER DATABASE {database.name} SET search_path TO elsewhere".encode())
 
-    with pytest.raises(DatabaseRefusedError, match=r"has no schema for our tables, for the search_path is elsewhere: "):
+    with pytest.raises(DatabaseRefusedError) as refusal:
         start(url)
+
+    assert str(refusal.value) == (
+        f"The database {database.name} has no schema for our tables, for the search_path is elsewhere: "
+        "create that schema, or put ?options=-csearch_path=NAME behind DATABASE_URL, with the name of another."
+    )
 
 
 @pytest.fixture
