@@ -74,9 +74,9 @@ def test_a_table_of_another_program_stops_a_start_that_changes_nothing(
         with pytest.raises(DatabaseRefusedError) as refusal:
             ask(database.url)
         assert str(refusal.value) == (
-            f"The database {database.name} has a table {named}, and nothing was changed: set DATABASE_URL to a "
-            "database of our own, or make a schema there (CREATE SCHEMA beefirst) and put ?options=-csearch_path=beefirst "
-            "behind it."
+            f"The database {database.name} has a table {named}, and nothing was changed: "
+            "set DATABASE_URL to a database of our own, or make a schema there (CREATE SCHEMA beefirst) "
+            "and put ?options=-csearch_path=beefirst behind it."
         )
     assert content(database) == before
 
