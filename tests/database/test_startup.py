@@ -3,13 +3,17 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
+from psycopg import AsyncConnection
 
 from beefirst.database import startup
-from beefirst.database.startup import MINIMUM_SERVER_VERSION, prepare_database
+from beefirst.database.startup import MINIMUM_SERVER_VERSION, prepare_database, use_database
 from beefirst.errors import BeefirstError, DatabaseRefusedError, DatabaseUnavailableError
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.ports import free_port
@@ -38,13 +42,44 @@ def test_connecting_and_migrating_are_phases_of_the_start(database: ScratchDatab
     assert [row.name for row in history] == [file.name for file in SHIPPED]
 
 
-def test_a_database_that_never_starts_is_given_up_with_one_line() -> None:
-    url = f"postgresql://beefirst:{SECRET}@127.0.0.1:{free_port()}/beefirst"
+def test_a_database_that_never_starts_is_given_up_with_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    address = f"127.0.0.1:{free_port()}/beefirst"
+    caplog.set_level("INFO", "beefirst.database")
+    began = time.monotonic()
 
-    line = refuse(url, DatabaseUnavailableError)
+    line = refuse(f"postgresql://beefirst:{SECRET}@{address}", DatabaseUnavailableError)
 
-    assert "within 1 s (Connection refused): start it, or set DATABASE_URL" in line
-    assert SECRET not in line
+    assert time.monotonic() - began > 0.4, "it was not waited for; the last pause alone is half a second"
+    assert line == (
+        f"The database postgresql://beefirst@{address} was not to be had within 1 s (Connection refused): "
+        "start it, or set DATABASE_URL."
+    )
+    assert caplog.messages == [f"waiting for the database postgresql://beefirst@{address} (Connection refused)"]
+
+
+async def divide(connection: AsyncConnection[Any], _: float) -> None:
+    await connection.execute("SELECT 1 / 0")
+
+
+async def misuse(_connection: AsyncConnection[Any], _: float) -> None:
+    raise psycopg.ProgrammingError("no option of that name")
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [(divide, "division by zero"), (misuse, "a parameter of the URL is not what PostgreSQL takes")],
+)
+def test_what_the_database_takes_offence_at_stops_the_start_with_its_reason(
+    database: ScratchDatabase, action: Any, reason: str
+) -> None:
+    settings = Settings.load(database_url=database.url)
+
+    with pytest.raises(DatabaseRefusedError) as refusal:
+        asyncio.run(use_database(settings, action))
+
+    assert str(refusal.value) == (
+        f"The database {settings.database_url} refused: {reason}. Let its owner mend it, or set DATABASE_URL."
+    )
 
 
 @pytest.mark.parametrize(
