@@ -31,9 +31,10 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         "description": "The client has made more requests in a minute than it may",
         "headers": RETRY_HEADER,
     },
+    500: {"model": Problem, "description": "The database refuses what this service asks of it: no waiting helps"},
     503: {
         "model": Problem,
-        "description": "The database does not answer or refuses, or the request would wait too long for its turn",
+        "description": "The database does not answer, or the request would have to wait too long for its turn",
         "headers": RETRY_HEADER,
     },
 }
@@ -83,8 +84,8 @@ def unavailable(error: Exception) -> JSONResponse:
 
 
 async def _answer_refused(_: Request, error: Exception) -> JSONResponse:
-    log.error("%s", error)
-    return JSONResponse({"detail": OPERATOR_IS_NEEDED}, 503, TRY_AGAIN)
+    log.error("%s", error, exc_info=error.__cause__)
+    return JSONResponse({"detail": OPERATOR_IS_NEEDED}, 500)
 
 
 async def _answer_http_exception(_: Request, error: Exception) -> JSONResponse:

@@ -71,7 +71,9 @@ class Sweeper:
             return "unavailable"
         except Exception as error:  # the next round may do better, and nobody else would end the claims
             self._metrics.overdue.set(float("nan"))
-            log.error("a sweep failed: %s", error, exc_info=not isinstance(error, DatabaseRefusedError))
+            log.error(
+                "a sweep failed: %s", error, exc_info=error.__cause__ or not isinstance(error, DatabaseRefusedError)
+            )
             return "failed"
         if self._unavailable:
             log.info("sweeping goes on")

@@ -105,8 +105,8 @@ async def run_step(
 
     Raises:
         DatabaseUnavailableError: the database does not answer, or took too long.
-        DatabaseRefusedError: it answered with any other error. The message has none of the values that its own
-            details would show.
+        DatabaseRefusedError: it answered with any other error, or could not be asked, of which the cause tells why.
+            The message has none of the values that the error's own details would show.
     """
     began = monotonic()
     try:
@@ -117,8 +117,10 @@ async def run_step(
             f"The database does not answer ({type(error).__name__}): try again in a moment."
         ) from None
     except psycopg.Error as error:
+        if error.sqlstate is None:  # an error of this side's, whose place in the code is worth knowing
+            raise DatabaseRefusedError(f"The database could not be asked ({type(error).__name__}).") from error
         raise DatabaseRefusedError(
-            f"The database refused ({type(error).__name__}): {error.diag.message_primary or 'see its log'}."
+            f"The database refused ({type(error).__name__}): {error.diag.message_primary}."
         ) from None
 
 

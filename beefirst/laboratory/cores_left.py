@@ -17,19 +17,20 @@ IDLE = {"idle", "iowait", "guest", "guest_nice"}
 def cores_left(processes: Sequence[int], shares: list[float]) -> Iterator[None]:
     """Add to `shares`, after the block, the share of the cores that others left to this process and to some more.
 
-    Where this process may use only some of the machine's cores, nobody can tell which of them others used: then 1.
+    Every PostgreSQL counts as this process's own. Where this process may use only some of the machine's cores, nobody
+    can tell which of them others used, and nothing is added.
 
     Args:
         processes: the numbers of those that work for this one, beside it.
         shares: gets one more, from 0 to 1.
     """
-    own = [os.getpid(), *processes]
+    own = [os.getpid(), *processes, *(it.pid for it in psutil.process_iter(["name"]) if it.info["name"] == "postgres")]
     began, ours, all_of_it = time.perf_counter(), _seconds_of(own), _busy_seconds()
     yield
     elapsed = time.perf_counter() - began
     others = (_busy_seconds() - all_of_it) - (_seconds_of(own) - ours)
-    whole = psutil.cpu_count() == CORES
-    shares.append(min(1.0, max(0.0, 1 - others / (elapsed * CORES))) if whole else 1.0)
+    if psutil.cpu_count() == CORES:
+        shares.append(min(1.0, max(0.0, 1 - others / (elapsed * CORES))))
 
 
 def _busy_seconds() -> float:

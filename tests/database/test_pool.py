@@ -90,7 +90,7 @@ async def misuse(_: Any) -> None:
     ("step", "said"),
     [
         (divide, "The database refused (DivisionByZero): division by zero."),
-        (misuse, "The database refused (ProgrammingError): see its log."),
+        (misuse, "The database could not be asked (ProgrammingError)."),
     ],
 )
 def test_a_step_that_is_refused_is_told_without_values_and_leaves_its_connection_fit(

@@ -1,5 +1,6 @@
 """Notebook 01: what the compose file declares, what of it runs and is connected, and what a container may do."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -150,6 +151,8 @@ def jupyterlab_runs(state: ServiceState) -> Observed:
 
 
 DENIED = ("read-only root", "capabilities dropped", "given back", "no new privileges", "memory limit", "published at")
+DEFAULTED = re.compile(r"\$\{\w+:-([^}]*)\}")
+"""A variable of the compose file, and what it is where nobody sets it."""
 
 
 def _judge_excess(services: Services) -> Evidence:
@@ -169,7 +172,7 @@ def _denied(service: Mapping[str, Any]) -> tuple[str, ...]:
         ", ".join(service.get("cap_add", ())) or "none",
         "yes" if "no-new-privileges:true" in service.get("security_opt", ()) else "no",
         service.get("mem_limit") or "no",
-        ", ".join(map(str, service.get("ports", ()))) or "nowhere",
+        ", ".join(DEFAULTED.sub(r"\1", str(port)) for port in service.get("ports", ())) or "nowhere",
     )
 
 

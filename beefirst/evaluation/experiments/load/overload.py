@@ -13,6 +13,7 @@ from beefirst.evaluation.experiments.load import pace
 from beefirst.evaluation.experiments.load.throughput import Climb
 from beefirst.evaluation.procedure import Observed, experiment, measurement
 from beefirst.laboratory import raw_http
+from beefirst.laboratory.cores_left import cores_left
 from beefirst.laboratory.open_load import send_openly
 from beefirst.laboratory.paced_load import registrations, send_paced, sending_paced
 from beefirst.laboratory.testbed import Testbed
@@ -39,7 +40,7 @@ class Overload:
         capacity: registrations a second that can be served.
         times: as many came.
         lasted: for so many seconds.
-        shares: of the cores, what others left shortly before.
+        shares: of the cores, what others left meanwhile; where that cannot be told, shortly before.
     """
 
     answers: pd.DataFrame
@@ -63,7 +64,9 @@ def overload(testbed: Testbed, run: Climb, times: int, seconds: int) -> Overload
     url, capacity = testbed.apis[0].url, run.capacity
     with sending_paced(url, PROBE_INTERVAL, _probes()) as probed:
         before = send_paced(url, LIGHT_SECONDS, LIGHT_INTERVAL, registrations())
-        load = send_openly(url, times * capacity, seconds)
+        shares = list[float]()
+        with cores_left([testbed.apis[0].pid], shares):
+            load = send_openly(url, times * capacity, seconds)
         after = send_paced(url, LIGHT_SECONDS, LIGHT_INTERVAL, registrations())
     began, ended = min(it.began for it in load.answers), min(it.began for it in after)
     phases = {BEFORE: before, BEYOND: load.answers, AFTER: after}
@@ -78,7 +81,7 @@ def overload(testbed: Testbed, run: Climb, times: int, seconds: int) -> Overload
         capacity,
         times,
         seconds,
-        run.shares,
+        shares or run.shares,
     )
 
 
