@@ -127,8 +127,11 @@ def _migrate(options: argparse.Namespace) -> None:
         _tell_differences(asyncio.run(status.compare_schema(settings)))
         return
     look = status.describe if options.status else status.plan if options.plan else status.bring_up_to_date
-    for line in asyncio.run(look(settings)):
+    lines = asyncio.run(look(settings))
+    for line in lines:
         print(line)
+    if options.plan and not lines:
+        print("Nothing is pending.", file=sys.stderr)  # what is piped on stays empty
 
 
 def _tell_differences(differences: Sequence[str]) -> None:

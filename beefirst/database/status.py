@@ -36,7 +36,7 @@ async def plan(settings: Settings) -> list[str]:
 
     async def look(connection: AsyncConnection[Any], _: float) -> list[str]:
         pending = find_pending(migrations, await fetch_history(connection))
-        return [f"-- {migration.name}\n{migration.sql}" for migration in pending] or ["-- Nothing is pending."]
+        return [f"-- {migration.name}\n{migration.sql}" for migration in pending]
 
     return await use_database(settings, look)
 

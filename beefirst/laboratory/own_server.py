@@ -26,6 +26,7 @@ SETTINGS = {
     "fsync": "off",
     # What is acknowledged before it is written stays unwritten for long: whoever does so is seen to lose it.
     "wal_writer_delay": "10s",
+    "wal_writer_flush_after": "1GB",
 }
 
 IN_SYNC = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"

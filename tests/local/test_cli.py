@@ -49,7 +49,7 @@ def test_the_plan_of_a_database_that_has_every_file_is_empty(beefirst: Run, data
 
     plan = beefirst("migrate", "--plan", DATABASE_URL=database.url)
 
-    assert (plan.returncode, plan.stdout, plan.stderr) == (0, "", "")
+    assert (plan.returncode, plan.stdout, plan.stderr) == (0, "", "Nothing is pending.\n")
 
 
 def test_migrate_says_in_one_line_what_is_wrong(beefirst: Run) -> None:
