@@ -1,5 +1,6 @@
 """A migration that has to wait for others lets everybody else go on; and one that runs outside a transaction."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +14,13 @@ from psycopg import Connection
 
 from beefirst.database.file_runner import LOCK_SECONDS
 from beefirst.database.migration_files import NO_TRANSACTION, Migration
+from beefirst.database.migrations import migrate as run_migrations
+from beefirst.database.session import Session, connection_parameters
 from beefirst.errors import MigrationError
 from beefirst.laboratory.project_copy import ProjectCopy
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.waiting import wait_until
+from beefirst.urls import DatabaseUrl
 from tests.database.test_migrations import apply, write
 from tests.support.databases import apply as migrate
 
@@ -62,6 +66,41 @@ def test_requests_go_on_while_a_migration_waits_for_a_long_reader_and_then_it_go
             log = api.log()
 
     assert log.count(f"waits until process {pid} (a long reader) is done") == 1
+
+
+def test_the_log_says_once_for_whom_a_file_waits(
+    database: ScratchDatabase, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "beefirst.database")
+    apply(database.url, write(tmp_path, _001_a=TABLE))
+    files = write(tmp_path, _002_b="ALTER TABLE a ADD b INT")
+
+    with psycopg.connect(database.url, application_name="a long reader") as reader:
+        reader.execute("SELECT FROM a")
+        with pytest.raises(MigrationError):
+            apply(database.url, files, lock_timeout_seconds=2.5 * LOCK_SECONDS)
+        pid = reader.info.backend_pid
+
+    assert caplog.messages == [f"002_b.sql waits until process {pid} (a long reader) is done with what it changes"]
+
+
+def test_through_a_pooler_a_file_outside_a_transaction_is_refused(database: ScratchDatabase, tmp_path: Path) -> None:
+    files = write(tmp_path, _001_a=f"{ALONE}{TABLE}")
+
+    async def run() -> None:
+        parameters = connection_parameters(DatabaseUrl(database.url), "beefirst-migrations")
+        async with await Session.connect(database.url, **parameters) as session:
+            await session.settle()
+            session.is_pooled = True
+            await run_migrations(session, files, 10)
+
+    with pytest.raises(MigrationError) as refusal:
+        asyncio.run(run())
+
+    assert str(refusal.value) == (
+        f"001_a.sql begins with `{NO_TRANSACTION}`, and a pooler keeps no lock outside of one: run "
+        "`python -m beefirst migrate` once with a DATABASE_URL that leads to PostgreSQL itself."
+    )
 
 
 def test_a_migration_that_waits_for_a_reader_in_vain_says_what_to_do(database: ScratchDatabase) -> None:

@@ -158,3 +158,12 @@ def test_what_the_url_says_of_name_and_patience_stays_and_the_rest_is_ours() -> 
     assert parameters["client_encoding"] == "UTF8"
     assert parameters["options"].startswith("-cstatement_timeout=1 ")
     assert parameters["options"].rindex("statement_timeout=5s") > 0
+
+
+def test_an_option_of_the_url_is_known_however_it_is_written(database: ScratchDatabase) -> None:
+    async def run() -> dict[str, str]:
+        url = f"{database.url}?options=--work-mem%3D5MB"
+        async with await Session.connect(url, **connection_parameters(DatabaseUrl(url), "ours")) as session:
+            return session.settings
+
+    assert asyncio.run(run())["work_mem"] == "5MB"
