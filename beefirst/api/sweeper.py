@@ -71,9 +71,8 @@ class Sweeper:
             return "unavailable"
         except Exception as error:  # the next round may do better, and nobody else would end the claims
             self._metrics.overdue.set(float("nan"))
-            log.error(
-                "a sweep failed: %s", error, exc_info=error.__cause__ or not isinstance(error, DatabaseRefusedError)
-            )
+            unexplained = error.__cause__ if isinstance(error, DatabaseRefusedError) else error
+            log.error("a sweep failed: %s", error, exc_info=unexplained)
             return "failed"
         if self._unavailable:
             log.info("sweeping goes on")

@@ -56,7 +56,7 @@ def _found(record: Record) -> tuple[str, str]:
 
 
 def _verdict(record: Record) -> str:
-    bad = [check.key for check in record.checks if check.result in ("FAIL", "NOT MADE")]
+    bad = [check.key for check in record.failed_checks]
     return f"FAIL: {', '.join(bad)}" if record.verdict == "FAIL" else record.verdict
 
 

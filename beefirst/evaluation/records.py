@@ -16,6 +16,7 @@ NOT_FINISHED = "NOT FINISHED"
 
 
 MOST_BLAMED = 3
+"""Checks that are named of a notebook that fails."""
 
 
 class Judgement(BaseModel):

@@ -45,7 +45,7 @@ def test_a_service_stands_it_when_postgresql_panics_for_want_of_room() -> None:
         server = parts.enter_context(OwnServer(None, (SMALL_FILES, f"--waldir={place_on(disk)}"), **FEW_FILES))
         testbed = parts.enter_context(Testbed(2, server.url, ttl_seconds=TTL_SECONDS))
 
-        seen = under_fire(testbed, "No room for the log", felt_by_all(testbed), no_room_for_the_log(disk, server))
+        seen = under_fire(testbed, "No room for the log", filled_until_felt(testbed), no_room_for_the_log(disk, server))
         log = log_of(server)
 
     assert PANIC in log
@@ -54,7 +54,7 @@ def test_a_service_stands_it_when_postgresql_panics_for_want_of_room() -> None:
     assert evidence.holds, evidence.summary
 
 
-def felt_by_all(testbed: Testbed) -> Felt:
+def filled_until_felt(testbed: Testbed) -> Felt:
     """Tell whether the clients have felt it, and until then take the room that a recovery finds in old logs."""
 
     def felt(load: Load, since: float) -> bool:

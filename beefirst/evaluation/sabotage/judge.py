@@ -77,7 +77,7 @@ def control_checks(notebook: str, checks: Collection[str], watch: Watch = lambda
 
     def complaints(trial: Trial) -> dict[str, str]:
         made = trial.make_checks(notebook, checks)
-        return {key: made[key].evidence for key in checks if made[key].result in ("FAIL", "NOT MADE")}
+        return {key: made[key].evidence for key in checks if not made[key].holds}
 
     return _control(notebook, checks, complaints, watch)
 

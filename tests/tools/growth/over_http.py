@@ -61,15 +61,15 @@ def _ask_in_turns(apis: list[tuple[ApiProcess, Connection[Any]]]) -> dict[str, t
     with httpx.Client(timeout=60, trust_env=False) as client:
         for turn in range(ROUNDS):
             for place in (0, 1) if turn % 2 else (1, 0):
-                email = f"{turn * 49_999 % 10_000_000:09}-new@asked.example.com"
-                for name, seconds in _register_and_activate(client, *apis[place], email):
+                for name, seconds in _register_and_activate(client, *apis[place], turn):
                     taken[name][place].append(seconds)
     return taken
 
 
 def _register_and_activate(
-    client: httpx.Client, api: ApiProcess, connection: Connection[Any], email: str
+    client: httpx.Client, api: ApiProcess, connection: Connection[Any], turn: int
 ) -> list[tuple[str, float]]:
+    email = f"{turn * 49_999 % 10_000_000:09}-new@asked.example.com"
     began = perf_counter()
     client.post(f"{api.url}/v1/register", json={"email": email, "password": PASSWORD}).raise_for_status()
     registered = perf_counter()
