@@ -1,19 +1,17 @@
 """Every setting of beefirst: its default, its rule, and the one line that says how a value breaks the rule."""
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.headerregistry import Address
-from io import StringIO
 from ipaddress import IPv4Address, IPv6Address
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from dotenv.parser import parse_stream
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from beefirst.dotenv_file import DOTENV, NOT_TEXT, refuse_unreadable_lines
 from beefirst.errors import ConfigurationError
 from beefirst.machine.ports import local_name
 from beefirst.networks import Network, read_networks
@@ -32,11 +30,9 @@ from beefirst.urls import (
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["text", "json"]
 
-DOTENV = ".env"
 LOOPBACK = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "::1": "::1"}  # noqa: S104
 """The address at which this machine itself reaches what listens on another."""
 
-NOT_TEXT = "The file .env is not UTF-8 text: save it as UTF-8."
 DEFAULT_DATABASE_URL = "postgresql://beefirst:beefirst@localhost:5432/beefirst"
 MAIL_FROM_RULE = "an e-mail address such as noreply@example.com"
 CLIENT_LIMIT_RULE = "a whole number from 1 to 100000, or off"
@@ -45,6 +41,9 @@ MAIL_HELO_RULE = "a host name such as mail.example.com, or an address in bracket
 
 HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?:(?!-)[a-z0-9-]{1,63}(?<!-)\.)*(?!-)(?![0-9]+\Z)[a-z0-9-]{1,63}(?<!-)\Z", re.I)
 """RFC 1123, 2.1: what ends in a number is an address that lacks its brackets."""
+
+NOT_ITS_OWN = re.compile(r"[\r\n]|://")
+"""Tells a value that took in a neighbour's, and perhaps its password: a quote left open, a URL under another's name."""
 
 
 def _is_sender(address: str) -> str:
@@ -87,25 +86,6 @@ _off_as_none = BeforeValidator(lambda value: None if isinstance(value, str) and 
 _networks = BeforeValidator(lambda value: read_networks(value) if isinstance(value, str) else value)
 
 
-def _refuse_unreadable_lines(dotenv: Path, names: Set[str]) -> None:
-    """Refuse a line that the reader of settings would pass over, and with it a value that somebody has chosen.
-
-    Args:
-        dotenv: the file, if there is one.
-        names: of settings, to which something may cling that nobody sees.
-    """
-    if not dotenv.is_file():
-        return
-    text = dotenv.read_text(encoding="utf-8-sig")
-    if "\0" in text:  # UTF-16 without its mark
-        raise ConfigurationError(NOT_TEXT)
-    for statement in parse_stream(StringIO(text)):
-        key = (statement.key or "").lower()
-        if statement.error or (key not in names and names & set(re.split(r"[^\w.-]+", key))):
-            line = statement.original.line
-            raise ConfigurationError(f"Line {line} of the file .env cannot be read: write it as NAME=value.")
-
-
 class _Environment(BaseSettings):
     """Reads the environment and `.env`; the environment wins, and foreign names in `.env` are ignored."""
 
@@ -127,7 +107,7 @@ class _Environment(BaseSettings):
                 `.env` cannot be read.
         """
         try:
-            _refuse_unreadable_lines(Path(DOTENV), cls.model_fields.keys())
+            refuse_unreadable_lines(cls.model_fields.keys())
             return cls(**values)
         except ValidationError as error:
             raise ConfigurationError(_one_line(cls, error)) from None
@@ -242,9 +222,11 @@ def _complaint(settings: type[BaseSettings], problem: Mapping[str, Any]) -> str:
     secret = settings.model_fields[name].annotation in (DatabaseUrl, LimitsUrl, MailUrl, SecretStr)
     if secret and said.startswith(f"{rule}, but "):  # by a rule of ours, and not by a library that quotes a part
         return f"{name.upper()} must be {said}."
-    value = (
-        "cannot be read as one (is the password percent-encoded? The value is not shown)"
-        if secret
-        else f"is {problem['input']!r}"
-    )
-    return f"{name.upper()} must be {rule}, but {value}."
+    value = problem["input"]
+    if secret:
+        found = "cannot be read as one (is the password percent-encoded? The value is not shown)"
+    elif isinstance(value, str) and NOT_ITS_OWN.search(value):
+        found = "holds more than that (a line break or a URL; the value is not shown)"
+    else:
+        found = f"is {value!r}"
+    return f"{name.upper()} must be {rule}, but {found}."

@@ -86,12 +86,39 @@ def test_a_foreign_name_of_the_dotenv_file_may_be_any(tmp_path: Path) -> None:
     assert Settings.load().ttl_seconds == 45
 
 
-@pytest.mark.parametrize("line", ["TTL_SECONDS: 45", "$env:TTL_SECONDS='45'", 'TTL_SECONDS="45', "set TTL_SECONDS=45"])
+UNREADABLE = [
+    *("TTL_SECONDS: 45", "$env:TTL_SECONDS='45'", 'TTL_SECONDS="45', "set TTL_SECONDS=45"),
+    'MAIL_FROM="a@example.com\nDATABASE_URL=postgresql://u:the-password@h/d\n"',
+    'API_NOTE="of somebody else\nDATABASE_URL=postgresql://u:the-password@h/d\n"',
+]
+
+
+@pytest.mark.parametrize("line", UNREADABLE)
 def test_a_line_of_the_dotenv_file_that_cannot_be_read_is_not_passed_over(tmp_path: Path, line: str) -> None:
     (tmp_path / ".env").write_text(f"API_PORT=9000\n{line}\nDB_PORT=9001\n")
 
-    with pytest.raises(ConfigurationError, match=r"^Line 2 of the file \.env cannot be read: write it as NAME=value"):
+    with pytest.raises(ConfigurationError, match=r"^Line 2 of the file \.env cannot be read: write it as") as refusal:
         Settings.load()
+
+    assert "the-password" not in str(refusal.value)
+
+
+def test_a_foreign_value_of_the_dotenv_file_may_have_lines(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text('KEY="-----BEGIN KEY-----\nttl_seconds in words\n"\nTTL_SECONDS=45\n')
+
+    assert Settings.load().ttl_seconds == 45
+
+
+@pytest.mark.parametrize("value", ["postgresql://u:the-password@h/d", "a@b\nDATABASE_URL=host=h password=the-password"])
+def test_a_value_that_holds_what_belongs_to_another_name_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("MAIL_FROM", value)
+
+    with pytest.raises(ConfigurationError, match=r"^MAIL_FROM must be an e-mail .* the value is not shown") as refusal:
+        Settings.load()
+
+    assert "the-password" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("text", [b"A=\xff\n", "A=4".encode("utf-16"), "A=4".encode("utf-16-le")])

@@ -48,9 +48,6 @@ SLOW = re.compile(r"console warning: Plugin \S+ .*(took [\d.]+ms|is taking too l
 SLOW_TO_LOAD = "The loading screen is taking a long time."
 """What JupyterLab asks about there, and takes away by itself once it is loaded."""
 
-TRIES = 10
-"""How often a page is loaded that is cut off like that; others are loaded once."""
-
 BOTTOM = "it => it.offsetTop + it.scrollHeight"
 REMEMBER_POP_UPS = """selectors => {
     window.popUps = [];
@@ -129,8 +126,7 @@ class Tab:
             url: of the page.
             shows: selects the element that tells that all of the page is there.
         """
-        if not any(self._loads(url, shows) for _ in range(TRIES)):
-            raise TimeoutError(f"{url} was cut off {TRIES} times")
+        wait_until(lambda: self._loads(url, shows), SECONDS)
 
     def _loads(self, url: str, shows: str) -> bool:
         self._was_cut_off = False
