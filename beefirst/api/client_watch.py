@@ -14,7 +14,8 @@ from beefirst.passwords import BcryptPasswords
 async def while_client_waits(request: Request, passwords: BcryptPasswords) -> AsyncIterator[None]:
     """Give up the password that the block waits to be hashed, as soon as the client is gone.
 
-    Whatever has begun is finished: a hash, and what follows it.
+    Whatever has begun is finished: a hash, and what follows it. Where a thread is free there is nothing to give up, and
+    nobody watches.
 
     Args:
         request: its body was read.
@@ -23,6 +24,9 @@ async def while_client_waits(request: Request, passwords: BcryptPasswords) -> As
     Raises:
         ClientGoneError: out of the block.
     """
+    if not passwords.wait_seconds:
+        yield
+        return
     task = asyncio.current_task()
     watch = asyncio.create_task(_give_up_when_gone(request, passwords, task))
     try:

@@ -11,6 +11,7 @@ from typing import Any
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from beefirst.api.joined_writes import JoinedWrites
 from beefirst.machine.logs import SparseWarning
 
 CLIENT_SECONDS = 10.0
@@ -67,6 +68,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Begin to watch the client."""
+        transport = JoinedWrites(transport)
         super().connection_made(transport)
         self.flow = _Flow(transport, self)
         self._wait_for_client()

@@ -100,6 +100,16 @@ def test_many_offers_in_one_packet_are_all_answered(api: ApiProcess) -> None:
     assert received.count(b"HTTP/1.1 200") == 2000
 
 
+def test_an_answer_comes_as_one_packet(api: ApiProcess) -> None:
+    place = urlsplit(api.url)
+    with socket.create_connection((place.hostname, place.port), 60) as connection:
+        for _ in range(20):
+            connection.sendall(raw_http.request("GET", "/health/live"))
+            answer = connection.recv(65536)
+
+            assert answer.partition(b"\r\n\r\n")[2] == b'{"status":"live"}'
+
+
 def test_connect_is_refused_and_the_connection_goes_on(api: ApiProcess) -> None:
     last = head("Connection: close", line="GET /nowhere HTTP/1.1")
 
