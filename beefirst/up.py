@@ -13,7 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from beefirst.embedded_postgres.server import EmbeddedServer
-from beefirst.errors import ConfigurationError, ProcessError
+from beefirst.errors import ConfigurationError, PortTakenError, ProcessError
 from beefirst.jupyter.serve import choose_token, link
 from beefirst.machine.folders import data_folder
 from beefirst.machine.ports import refuse_taken_port
@@ -49,8 +49,9 @@ def run(*, ephemeral: bool) -> None:
         )
     with _signals_as_exceptions(), ExitStack() as running:
         try:
-            _refuse_equal_ports(deployment, ["api_port", "notebook_port"] + ["db_port"] * (not named))
-            _refuse_taken_ports(deployment)
+            ports = ["api_port", "notebook_port"] + ["db_port"] * (not named)
+            _refuse_equal_ports(deployment, ports)
+            _refuse_taken_ports(deployment, ports)
             postgres = None if named else _start_postgres(deployment, ephemeral)
             if postgres:
                 running.callback(postgres.stop)
@@ -88,9 +89,16 @@ def _refuse_equal_ports(deployment: DeploymentSettings, names: Sequence[str]) ->
             )
 
 
-def _refuse_taken_ports(deployment: DeploymentSettings) -> None:
-    refuse_taken_port(deployment.bind_address, deployment.api_port, "API_PORT")
-    refuse_taken_port(deployment.bind_address, deployment.notebook_port, "NOTEBOOK_PORT")
+def _refuse_taken_ports(deployment: DeploymentSettings, names: Sequence[str]) -> None:
+    refusals = []
+    for name in names:
+        host = "127.0.0.1" if name == "db_port" else deployment.bind_address
+        try:
+            refuse_taken_port(host, getattr(deployment, name), name.upper())
+        except PortTakenError as refusal:
+            refusals.append(str(refusal))
+    if refusals:
+        raise PortTakenError(" ".join(refusals))
 
 
 def _start_postgres(deployment: DeploymentSettings, ephemeral: bool) -> EmbeddedServer:

@@ -180,10 +180,15 @@ def test_the_reader_gets_a_copy_of_every_notebook(running: UpProcess) -> None:
     assert len(copies) >= 6
 
 
-def test_a_second_one_beside_it_on_the_same_ports_is_refused(running: UpProcess, up: Callable[..., UpProcess]) -> None:
+def test_a_second_one_beside_it_on_the_same_ports_is_told_of_all_three(
+    running: UpProcess, up: Callable[..., UpProcess]
+) -> None:
     line = refuse(up(**running.ports))
 
-    assert line.startswith(f"beefirst: Port {running.ports['API_PORT']} is taken")
+    assert line == "beefirst: " + " ".join(
+        f"Port {running.ports[name]} is taken: stop the program that has it, or set {name} to a free port."
+        for name in ("API_PORT", "NOTEBOOK_PORT", "DB_PORT")
+    )
 
 
 def test_a_second_one_beside_it_on_the_same_folder_is_refused(running: UpProcess, up: Callable[..., UpProcess]) -> None:

@@ -1,6 +1,7 @@
 """The matrix of a whole run, defect by defect, as it is kept beside the catalogue and shown to readers."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,10 +9,12 @@ from pydantic import BaseModel, ConfigDict
 
 from beefirst.evaluation.report.provenance import find_commit
 from beefirst.evaluation.sabotage.outcomes import Control, Outcome
-from beefirst.machine.folders import replace_file
+from beefirst.machine.folders import CHECKOUT, replace_file
 
 LAST = Path(__file__).parent / "last_matrix.json"
 """That of the last run of the whole catalogue."""
+
+CODE = (("beefirst", "*.py"), ("migrations", "*.sql"))
 
 
 class Matrix(BaseModel):
@@ -23,6 +26,7 @@ class Matrix(BaseModel):
         seconds: that it took.
         outcomes: one for each defect.
         controls: what the same checks said of copies that nobody had harmed.
+        code: the fingerprint of each file of the code that was tried, see `fingerprints_of_code`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,6 +36,7 @@ class Matrix(BaseModel):
     seconds: float
     outcomes: list[Outcome]
     controls: list[Control]
+    code: Mapping[str, str]
 
     @property
     def holds(self) -> bool:
@@ -66,6 +71,12 @@ class Matrix(BaseModel):
         return [outcome.defect for outcome in self.outcomes if outcome.is_caught and outcome.promise == check]
 
 
+def fingerprints_of_code(checkout: Path = CHECKOUT) -> dict[str, str]:
+    """Return a fingerprint of each file of Python and SQL that a defect can be put into, by its path."""
+    files = sorted(file for folder, kind in CODE for file in (checkout / folder).rglob(kind))
+    return {str(it.relative_to(checkout)): hashlib.sha256(it.read_bytes()).hexdigest()[:16] for it in files}
+
+
 def make_matrix(outcomes: Sequence[Outcome], controls: Sequence[Control], seconds: float) -> Matrix:
     """Return the matrix of a run that ends now."""
     return Matrix(
@@ -74,6 +85,7 @@ def make_matrix(outcomes: Sequence[Outcome], controls: Sequence[Control], second
         seconds=round(seconds),
         outcomes=list(outcomes),
         controls=list(controls),
+        code=fingerprints_of_code(),
     )
 
 
@@ -94,6 +106,7 @@ def join_matrices(last: Matrix, again: Matrix, names: Sequence[str]) -> Matrix:
         seconds=last.seconds + again.seconds,
         outcomes=[outcomes[name] for name in names if name in outcomes],
         controls=[*kept, *again.controls],
+        code=last.code,
     )
 
 

@@ -1,6 +1,7 @@
 """The experiments of notebook 11: defects that are caught, defects that survive, and what is said of each."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,20 @@ def test_the_last_run_is_shown_with_its_date_and_commit(tmp_path: Path) -> None:
     assert evidence.holds
     assert evidence.summary.startswith(f"{count} of {count} defects caught, on {matrix['finished_at'][:10]} at ")
     assert matrix["commit"] in evidence.summary
+    assert evidence.summary.endswith("; no file has changed since")
+
+
+def test_it_is_said_how_many_files_have_changed_since_the_last_run(tmp_path: Path) -> None:
+    path = last_run(tmp_path)
+    matrix = json.loads(path.read_text())
+    [changed, gone, *_] = [*matrix["code"]]
+    matrix["code"] |= {changed: "another", "beefirst/gone.py": matrix["code"].pop(gone)}
+    path.write_text(json.dumps(matrix))
+
+    evidence = whole_run.whole_catalogue_was_caught(path)
+
+    assert evidence.holds
+    assert re.search(r"; 3 of \d{3} files have changed since$", evidence.summary)
 
 
 def test_a_last_run_with_a_survivor_or_of_another_catalogue_does_not_hold(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The last run of the whole catalogue, which takes a checkout and minutes."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -7,14 +8,14 @@ from typing import Any
 from beefirst.evaluation.evidence import Evidence, compare
 from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.evaluation.sabotage.catalogue import read_catalogue
-from beefirst.evaluation.sabotage.matrix import LAST, Matrix, load_matrix
+from beefirst.evaluation.sabotage.matrix import LAST, Matrix, fingerprints_of_code, load_matrix
 from beefirst.evaluation.sabotage.outcomes import UNHARMED, Outcome
 
 SHORTENED = 160
 """Characters of a piece of evidence in a table of many."""
 
 
-def _judge_last_run(matrix: dict[str, Any], catalogue: dict[str, str]) -> Evidence:
+def _judge_last_run(matrix: dict[str, Any], catalogue: dict[str, str], code: dict[str, str]) -> Evidence:
     last = Matrix.model_validate(matrix)
     tried = {it.defect: it for it in last.outcomes}
     standings = {name: last.standing(name, fingerprint) for name, fingerprint in catalogue.items()}
@@ -30,9 +31,14 @@ def _judge_last_run(matrix: dict[str, Any], catalogue: dict[str, str]) -> Eviden
     caught = [*standings.values()].count("CAUGHT")
     summary = (
         f"{caught} of {len(catalogue)} defects caught, on {last.finished_at:%Y-%m-%d} at {last.commit}, "
-        f"in {last.seconds / 60:.0f} minutes"
+        f"in {last.seconds / 60:.0f} minutes; {_changes(last.code, code)}"
     )
     return compare(summary, rows + unsound, ["area", "defect", "breaks", "what caught it says", "seen", "expected"])
+
+
+def _changes(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+    changed = [file for file in {*then, *now} if then.get(file) != now.get(file)]
+    return f"{len(changed)} of {len(now)} files have changed since" if changed else "no file has changed since"
 
 
 def _of(outcome: Outcome) -> tuple[str, str, str, str]:
@@ -49,4 +55,5 @@ def whole_catalogue_was_caught(path: Path = LAST) -> Observed:
     return {
         "matrix": load_matrix(path).model_dump(mode="json"),
         "catalogue": {defect.name: defect.fingerprint for defect in read_catalogue()},
+        "code": fingerprints_of_code(),
     }
