@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from beefirst.errors import ProcessError
-from beefirst.evaluation.display.tables import RED, TINTS, caption, mark, table
+from beefirst.evaluation.display.tables import BLUE, GREEN, RED, TINTS, banner, caption, mark, table
 from beefirst.evaluation.evidence import Evidence, not_shown_here
 from beefirst.evaluation.promises import CHECKS
 from beefirst.evaluation.records import NOT_FINISHED, load_record
@@ -81,6 +81,12 @@ def test_a_check_that_cannot_be_made_here_is_counted_in_the_verdict(records: Pat
     verdict.conclude()
 
     assert last_verdict(records) == "PASS, 1 not shown here"
+
+
+def test_a_verdict_that_holds_in_part_has_another_colour_than_a_whole_one() -> None:
+    assert TINTS[GREEN] in mark("PASS")
+    assert TINTS[BLUE] in mark("PASS, 1 not shown here")
+    assert TINTS[BLUE] in banner("PASS, 1 not shown here", "2 of 3 checks were made, and all of them held.")
 
 
 def test_a_verdict_of_which_nothing_was_seen_fails() -> None:

@@ -31,7 +31,10 @@ WORDS = {
 }
 """Words that are also set in colour; the word alone carries the meaning."""
 
-TINTS = {GREEN: "0,158,115", RED: "213,94,0", GREY: "128,128,128"}
+IN_PART = re.compile(r"PASS, \d+ not shown here")
+"""The verdict that all that was made has held, and that there is more: told apart from a whole PASS at a glance."""
+
+TINTS = {GREEN: "0,158,115", RED: "213,94,0", GREY: "128,128,128", BLUE: "0,114,178"}
 """What stands behind a word that is set in colour: the word itself has the colour of the text around it, which can be
 read on light ground and on dark, whatever scheme the reader has chosen."""
 
@@ -127,7 +130,9 @@ def _side(numeric: bool) -> str:
 
 
 def _colour(text: str) -> str | None:
-    return WORDS.get(text.partition(", ")[0] if text.startswith("PASS") else text.partition(": ")[0])
+    if IN_PART.fullmatch(text):
+        return BLUE
+    return WORDS.get(text.partition(": ")[0])
 
 
 SHOWN_HEADERS = ("content-type", "cache-control", "www-authenticate", "retry-after")
@@ -179,7 +184,7 @@ def _mark(shown: str, colour: str) -> str:
 
 def banner(word: str, sentence: str) -> str:
     """Return the HTML of a verdict: the word set in its colour, the sentence beside it."""
-    tint = TINTS[GREEN if word.startswith("PASS") else RED]
+    tint = TINTS[_colour(word) or RED]
     style = f"border-left:6px solid rgb({tint});padding:8px 14px;margin:4px 0 10px 0;font-size:15px"
     return f'<div style="{style}">{mark(word)} &nbsp;{escape(sentence)}</div>'
 
