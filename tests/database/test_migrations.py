@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -90,6 +91,14 @@ def test_runners_at_once_on_an_empty_database_apply_each_file_once(database: Scr
 
     assert [row.name for row in histories[0]] == ["001_a.sql", "002_b.sql"]
     assert all(history == histories[0] for history in histories)
+
+
+def test_it_is_remembered_how_long_a_file_took(database: ScratchDatabase, tmp_path: Path) -> None:
+    began = time.perf_counter()
+
+    [row] = apply(database.url, write(tmp_path, _001_a="SELECT pg_sleep(0.2)"))
+
+    assert 200 <= row.milliseconds <= 1000 * (time.perf_counter() - began)
 
 
 def test_a_file_that_fails_half_way_changes_nothing_and_names_its_line(

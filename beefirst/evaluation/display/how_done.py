@@ -26,8 +26,8 @@ def how_this_was_done(key: str, trace: Trace) -> Shown:
     observed = _observed(trace.data) if trace.data is not None else "<p>It stopped before it had observed anything.</p>"
     source = escape(trace.method.source()).replace("$", "<span>$</span>")
     html = (
-        '<details style="font-size:13px;margin:0 0 12px 0"><summary style="cursor:pointer">How this was done</summary>'
-        f"<p><strong>What {escape(key)} was judged on</strong></p>{observed}"
+        '<details style="font-size:13px;margin:0 0 12px 0"><summary style="cursor:pointer">'
+        f"How this was done: {escape(key)}</summary><p><strong>What {escape(key)} was judged on</strong></p>{observed}"
         f"<p><strong>The experiment, as it ran</strong>, from {escape(trace.method.file)}</p>"
         f'<pre style="white-space:pre-wrap;font-size:12px">{source}</pre></details>'
     )
