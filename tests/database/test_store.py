@@ -1,5 +1,8 @@
 """The store over the pool, as the service uses it."""
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -8,6 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 from beefirst.database.pool import run_step
 from beefirst.database.registrations import RegistrationStore
 from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
+from beefirst.machine import tracing
 from beefirst.machine.ports import free_port
 from beefirst.registration.states import Claim, Judgement, State
 from tests.support.databases import store_on
@@ -29,6 +33,35 @@ def test_a_store_claims_judges_and_expires_by_its_own_settings(store: StoreUnder
     assert claim is not None
     assert (again, judgement, found) == (None, Judgement(State.LOCKED, 1), None)
     assert store.cool_down() == 1000
+
+
+class SpanNames:
+    """A tracer that remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, Mapping[str, str], bool]] = []
+
+    def span(self, name: str, attributes: Mapping[str, str], is_call: bool) -> AbstractContextManager[object]:
+        self.seen.append((name, attributes, is_call))
+        return nullcontext()
+
+
+def test_each_statement_is_a_span_of_its_own_name_and_a_call_of_another_program(store: StoreUnderTest) -> None:
+    names = SpanNames()
+
+    async def use() -> None:
+        tracing.tracer.set(names)
+        async with links(store.url, 1) as (link,):
+            await store_on(link).find_claim(ADA)
+            await store_on(link).refund_mail(ADA, datetime.now(UTC))
+
+    store.run(use())
+
+    called = [("FIND_CLAIM", True), ("REFUND_MAIL", True)]
+    assert [(name, is_call) for name, _, is_call in names.seen] == called
+    assert [attributes for _, attributes, _ in names.seen] == [
+        {"db.system.name": "postgresql", "db.operation.name": name} for name, _ in called
+    ]
 
 
 def test_a_database_that_does_not_answer_is_said_to_be_unavailable(store: StoreUnderTest) -> None:
