@@ -211,3 +211,20 @@ def test_what_was_not_all_observed_does_not_hold(
 
     assert evidence.holds, evidence.summary
     fails(judge_anew(experiment, evidence, **{name: frame[:-1]}))
+
+
+LINE = "2026-11-28 12:00:00,1234 INFO    "
+BY_CHANCE = (
+    "uvicorn.error: Started server process [1234]",
+    "beefirst.api: ready in 0.57 s: http://localhost:1234 (documentation at http://localhost:1234/docs)",
+    'uvicorn.access: 127.0.0.1:1234 - "POST /v1/activate?code=1234 HTTP/1.1" 401 request="1234"',
+    "psycopg: connection attempt: host: 'localhost', port: '1234', hostaddr: '127.0.0.1'",
+    "psycopg: connection polled: <PGconn [IDLE] (host=localhost port=1234 user=beefirst) at 0x1234>",
+)
+
+
+@pytest.mark.parametrize(("text", "found"), [*((text, "") for text in BY_CHANCE), ("the code is 1234.", "as it is")])
+def test_a_number_that_a_log_has_by_chance_is_taken_for_no_code(text: str, found: str) -> None:
+    searched = leaks.find_codes(["1234"], {"a log": LINE + text})
+
+    assert searched["found"].tolist() == [found]

@@ -23,9 +23,15 @@ LEAST = {"passwords": 5, "codes": 5, "hashes": 2, "addresses": 5, "the database'
 """Fewer were not worth a search."""
 
 NUMBERS = re.compile(
-    r'^\S+ \S+|127\.0\.0\.1:\d+|\b(request|registration)="[^"]*"|"[A-Z]+ [^"]*"|0x[0-9a-f]+', re.MULTILINE
+    r"""^\S+\ \S+                                # the time
+    | (127\.0\.0\.1|localhost):\d+ | \bport(=|:\ ')\d+
+    | \bserver\ process\ \[\d+\]
+    | \b(request|registration)="[^"]*" | 0x[0-9a-f]+
+    | "[A-Z]+\ [^"]*"                          # a request line, in which nobody sends a code
+    """,
+    re.MULTILINE | re.VERBOSE,
 )
-"""What of a log may be four digits by chance: times, ports, ids, and request lines, in which nobody sends a code."""
+"""What of a log may be four digits by chance."""
 
 HASHES = "SELECT password_hash FROM registrations WHERE password_hash IS NOT NULL"
 ADDRESSES = "SELECT email FROM registrations UNION SELECT email FROM address_budgets"
@@ -101,13 +107,21 @@ def _secrets(testbed: Testbed) -> Mapping[str, Sequence[str]]:
 
 def _search(secrets: Mapping[str, Sequence[str]], texts: Mapping[str, str]) -> pd.DataFrame:
     others = {kind: values for kind, values in secrets.items() if kind != "codes"}
-    return pd.concat([find_secrets(others, texts), _find_codes(secrets["codes"], texts)])
+    return pd.concat([find_secrets(others, texts), find_codes(secrets["codes"], texts)])
 
 
-def _find_codes(codes: Sequence[str], texts: Mapping[str, str]) -> pd.DataFrame:
-    """Search for codes, as words of their own, where a number has no other business."""
+def find_codes(codes: Sequence[str], texts: Mapping[str, str]) -> pd.DataFrame:
+    """Search for codes, as words of their own, where a number has no other business.
+
+    Args:
+        codes: of four digits each.
+        texts: by place.
+
+    Returns:
+        One line for each place, as of `find_secrets`.
+    """
     rows = []
     for place, text in texts.items():
-        words = set(re.findall(r"(?<![\w.])\d{4}(?![\w.])", NUMBERS.sub(" ", text)))
+        words = set(re.findall(r"(?<![\w.])\d{4}(?!\w|\.\w)", NUMBERS.sub(" ", text)))
         rows.append((place, "codes", len(codes), "as it is" if words & {*codes} else ""))
     return pd.DataFrame(rows, columns=["place", "kind", "searched", "found"])
