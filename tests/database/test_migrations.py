@@ -93,6 +93,14 @@ def test_runners_at_once_on_an_empty_database_apply_each_file_once(database: Scr
     assert all(history == histories[0] for history in histories)
 
 
+def test_a_hidden_file_of_a_desktop_or_an_editor_is_no_migration(tmp_path: Path) -> None:
+    write(tmp_path, _001_a="SELECT 1")
+    (tmp_path / ".DS_Store").write_bytes(b"\0\xff")
+    (tmp_path / ".001_a.sql.swp").write_bytes(b"b0VIM")
+
+    assert [migration.name for migration in read_migrations(tmp_path)] == ["001_a.sql"]
+
+
 def test_it_is_remembered_how_long_a_file_took(database: ScratchDatabase, tmp_path: Path) -> None:
     began = time.perf_counter()
 
