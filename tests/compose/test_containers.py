@@ -14,7 +14,7 @@ from tests.support.compose_stack import ComposeStack, needs_engine
 pytestmark = needs_engine
 
 SERVICE_CODE = {
-    *("__init__.py", "__main__.py", "__pycache__", "cli.py", "errors.py", "networks.py"),
+    *("__init__.py", "__main__.py", "__pycache__", "cli.py", "dotenv_file.py", "errors.py", "networks.py"),
     *("passwords.py", "settings.py", "urls.py"),
     *("api", "database", "machine", "mail", "registration"),
 }
