@@ -281,6 +281,7 @@ def test_an_unreachable_database_gets_one_clear_line_without_its_password(up: Ca
     run = up(DATABASE_URL=f"postgresql://u:{SECRET}@127.0.0.1:{free_port()}/x", STARTUP_TIMEOUT_SECONDS=1)
 
     assert run.end() == 1
+    assert len(run.output().splitlines()) == 2, run.output()
     waiting, refused = run.output().splitlines()
     assert "waiting for the database" in waiting
     assert refused.endswith("start it, or set DATABASE_URL.")

@@ -37,7 +37,7 @@ def odd() -> Iterator[Path]:
             copy.replace(SETTINGS, old, new)
         copy.replace(SETTINGS, "\n    @classmethod\n    def load(", DOTENV_FIRST)
         copy.replace(SETTINGS, 'extra="ignore"', 'extra="allow"')
-        copy.replace(SETTINGS, """f"is {problem['input']!r}\"""", '"is not"')
+        copy.replace(SETTINGS, 'f"is {value!r}"', '"is not"')
         copy.replace(
             "beefirst/urls.py", "return mask_password(self.get_secret_value())", "return self.get_secret_value()"
         )
