@@ -91,7 +91,7 @@ def _make(folder: Path) -> str:
             if not wait_for(project.serves_notebooks, HANGS_SECONDS):
                 raise ProcessError("JupyterLab does not answer in its container.")
             provenance = describe_host() | _versions() | {"notebooks": by_whom}
-            host = HostView(seconds_from_command=round(seconds, 2), provenance=provenance, runs=runs)
+            host = HostView(seconds_from_command=seconds, provenance=provenance, runs=runs)
             failure = _run_notebooks(project, host)
             taken_out = project.call("cp", f"notebook:{INSIDE}/.", str(folder))
             if taken_out.returncode:
