@@ -1,8 +1,9 @@
 """A testbed for experiments: a database, a mail server, and any number of replicas of the API that use them."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from itertools import chain, islice, repeat
 from typing import Any
 
 import httpx
@@ -60,6 +61,7 @@ class Testbed(Owned):
     Args:
         replicas: how many API processes share the database and the mail server.
         server: the URL of the PostgreSQL on which the database is made; the one for experiments where left out.
+        differing: the settings in which single replicas differ, replica by replica from the first on.
         settings: of every replica, by the name that the environment uses; `code` as for `ApiProcess`.
 
     Attributes:
@@ -69,14 +71,22 @@ class Testbed(Owned):
         apis: the replicas.
     """
 
-    def __init__(self, replicas: int = 1, server: str | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        replicas: int = 1,
+        server: str | None = None,
+        *,
+        differing: Sequence[Mapping[str, Any]] = (),
+        **settings: Any,
+    ) -> None:
         self.ttl_seconds = int(settings.get("ttl_seconds", DEFAULTS["ttl_seconds"]))
         self.max_attempts = int(settings.get("max_attempts", DEFAULTS["max_attempts"]))
         with self._making() as parts:
             self.database = parts.enter_context(ScratchDatabase(server))
             self._mailbox = parts.enter_context(Mailbox())
             self._settings = {"mail_url": self._mailbox.url, **settings}
-            self.apis = [parts.enter_context(self._start()) for _ in range(replicas)]
+            of_each = islice(chain(differing, repeat({})), replicas)
+            self.apis = [parts.enter_context(self._start(**its)) for its in of_each]
             for api in self.apis:
                 api.wait_until_ready()
             parts.callback(_ask_to_end, tuple(self.apis))

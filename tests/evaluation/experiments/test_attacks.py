@@ -168,7 +168,7 @@ ATTACKS = {
     holding.squatter_is_evicted: ("to begin a new TTL, CLAIMED, ANOTHER CLAIM",),
     holding.hijacking_in_advance: ("the attacker's, the victim's, of this claim's mail, 200, ACTIVE",),
     holding.recording_is_replayed: ("the recorded registration, 202, CHANGED",),
-    flooding.mail_is_bombed: ("56, 20",),
+    flooding.mail_is_bombed: ("48, 20",),
     flooding.password_is_sprayed: ("under a forged X-Forwarded-For, 4: 401",),
     flooding.common_password_is_refused: ("in capitals, 202, 422",),
     hostile_input.hostile_input_is_refused: ("half a surrogate pair in the password, 1, 500, 422", 'status="500"'),

@@ -40,7 +40,7 @@ def _judge_bombing(rounds: pd.DataFrame, addresses: int, mails_of_many: int) -> 
 
 
 @experiment(_judge_bombing)
-def mail_is_bombed(testbed: Testbed, rounds: int = 14, at_once: int = 4, addresses: int = 6) -> Observed:
+def mail_is_bombed(testbed: Testbed, rounds: int = 12, at_once: int = 4, addresses: int = 6) -> Observed:
     """Register one address again and again, all replicas at once, each time that a claim has ended; and many, twice.
 
     A claim brings a code, and the next registration a notice to whoever holds it. Waiting is not real: what the

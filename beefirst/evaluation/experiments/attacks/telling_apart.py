@@ -63,7 +63,7 @@ def ask_with_cheap_hashes(rounds: int, *changes: tuple[str, str, str]) -> pd.Dat
 
         def sample(rounds: int) -> pd.DataFrame:
             slow_down(testbed, 0)  # while the addresses are made
-            return probe(testbed, rounds, lanes=3, prepared=lambda: slow_down(testbed))
+            return probe(testbed, rounds, lanes=5, prepared=lambda: slow_down(testbed))
 
         return look_twice(sample, rounds)
 

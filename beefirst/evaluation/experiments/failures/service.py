@@ -13,7 +13,7 @@ from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.experiments.failures.stand import TTL_SECONDS
 from beefirst.evaluation.experiments.failures.under_fire import Rows, amid, failing, fault_of, judge_fire, under_fire
 from beefirst.evaluation.procedure import Observed, experiment
-from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.api_process import ApiProcess
 from beefirst.laboratory.false_clock import clock_wrong_by
 from beefirst.laboratory.history.calls import History
 from beefirst.laboratory.testbed import PASSWORD, Testbed
@@ -106,16 +106,11 @@ def clock_wrong(**settings: Any) -> Observed:
         settings: of the replicas.
     """
     try:
-        fast, slow = map(clock_wrong_by, WRONG_BY)
+        clocks = [clock_wrong_by(seconds) for seconds in WRONG_BY]
     except ProcessError as error:
         return {"missing": str(error)}
-    settings = {"ttl_seconds": TTL_SECONDS, **settings}
-    with (
-        Testbed(1, **settings | fast) as testbed,
-        start_api(testbed.database.url, **{"mail_url": testbed.mailbox.url, **settings, **slow}) as other,
-    ):
-        testbed.apis.append(other)
-        too_old = [_activate_too_old(testbed, replica) for replica in range(2)]
+    with Testbed(len(clocks), differing=clocks, **{"ttl_seconds": TTL_SECONDS, **settings}) as testbed:
+        too_old = [_activate_too_old(testbed, replica) for replica in range(len(clocks))]
         wrong_by = [_clock_of(api) for api in testbed.apis]
         return under_fire(
             testbed, "Clocks wrong", lambda load, _: load.made() >= ACCOUNTS, wrong_by=wrong_by, too_old=too_old

@@ -42,7 +42,7 @@ Rows: TypeAlias = list[tuple[object, ...]]
 
 
 def failing(load: Load, since: float) -> bool:
-    """Tell whether some calls that began at a second or later could not be served."""
+    """Tell whether some calls that ended at a second or later could not be served."""
     return load.count(500, 503, None, since=since) >= FELT_BY
 
 
@@ -118,9 +118,11 @@ def fault_of(history: History) -> Fault:
 
 
 def amid(history: History, *statuses: int | None) -> int:
-    """Return how many of the calls that began while the fault lasted have one of these statuses."""
+    """Return how many of the calls that were under way while the fault lasted have one of these statuses."""
     fault = fault_of(history)
-    return sum(call.status in statuses and fault.begin <= call.begin <= fault.end for call in history.calls)
+    return sum(
+        call.status in statuses and call.begin <= fault.end and fault.begin <= call.end for call in history.calls
+    )
 
 
 def is_unavailable(history: History) -> bool:
