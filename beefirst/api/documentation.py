@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse, StreamingResponse
 
-LOGO = "https://cdn.redoc.ly/redoc/logo-mini.svg"
+LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
 
 START = "SwaggerUIBundle({"
 WITHOUT_CREDENTIALS = "requestInterceptor: request => Object.assign(request, {credentials: 'omit'}),"
@@ -23,8 +23,8 @@ PIECE_BYTES = 64 * 1024
 @cache
 def _script() -> bytes:
     # Redoc asks its maker's server for this picture at every visit.
-    script = files("fastapi_offline").joinpath("static", "redoc.standalone.js").read_text(encoding="utf-8")
-    return script.replace(LOGO, "/assets/favicon.png").encode()
+    script = files("fastapi_offline").joinpath("static", "redoc.standalone.js").read_bytes()
+    return script.replace(LOGO, b"/assets/favicon.png")
 
 
 @router.get("/docs")
@@ -55,8 +55,8 @@ async def redoc() -> HTMLResponse:
 
 
 @router.get("/redoc.js")
-def redoc_script() -> Response:
-    """Serve the page's script."""
+async def redoc_script() -> Response:
+    """Serve the page's script, which is read once: in threads, each of the first to ask would read it."""
     script = _script()
     headers = {"Cache-Control": "max-age=3600", "Content-Length": str(len(script))}
     return StreamingResponse(_pieces(script), media_type="text/javascript", headers=headers)
