@@ -111,7 +111,8 @@ async def use_database(settings: Settings, action: Action[Result]) -> Result:
                 f"{settings.startup_timeout_seconds:g} s ({reason}): start it, or set DATABASE_URL."
             )
         if pause == FIRST_PAUSE_SECONDS:
-            log.info("waiting for the database %s (%s)", settings.database_url, reason)
+            patience = settings.startup_timeout_seconds
+            log.info("waiting for the database %s, %g s at most (%s)", settings.database_url, patience, reason)
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 

@@ -54,7 +54,9 @@ def test_a_database_that_never_starts_is_given_up_with_one_line(caplog: pytest.L
         f"The database postgresql://beefirst@{address} was not to be had within 1 s (Connection refused): "
         "start it, or set DATABASE_URL."
     )
-    assert caplog.messages == [f"waiting for the database postgresql://beefirst@{address} (Connection refused)"]
+    assert caplog.messages == [
+        f"waiting for the database postgresql://beefirst@{address}, 1 s at most (Connection refused)"
+    ]
 
 
 async def divide(connection: AsyncConnection[Any], _: float) -> None:
