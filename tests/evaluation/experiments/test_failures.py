@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from beefirst.evaluation.evidence import Evidence
-from beefirst.evaluation.experiments.failures import database, failover, service
+from beefirst.evaluation.experiments.failures import database, failover, service, under_fire
 from beefirst.evaluation.experiments.failures.stand import Stand
 from beefirst.evaluation.experiments.failures.under_fire import OUTSIDE
 from beefirst.evaluation.procedure import Crash
+from beefirst.laboratory import load
 from beefirst.laboratory.api_process import start_api
 from beefirst.laboratory.history.calls import Call, CodeMail, Fault, History, Row
 from beefirst.laboratory.project_copy import ProjectCopy
@@ -87,17 +88,20 @@ def test_a_full_disk_costs_nothing_that_was_acknowledged(brittle: ProjectCopy) -
     fails(database.disk_full(code=brittle.code), "answers that are none of those documented")
 
 
-def test_codes_come_late_where_the_mail_server_was_away(brittle: ProjectCopy) -> None:
+def test_codes_come_late_where_the_mail_server_was_away(brittle: ProjectCopy, monkeypatch: pytest.MonkeyPatch) -> None:
     with Testbed(2) as sound:
         assert holds(service.mail_server_away(sound))
+
+    monkeypatch.setattr(load, "MAIL_SECONDS", 5)  # for codes that never come
     with Testbed(2, code=brittle.code) as broken:
         fails(service.mail_server_away(broken), "of these, claims whose code came later, ")
 
 
-def test_a_replica_that_is_killed_takes_nothing_along() -> None:
+def test_a_replica_that_is_killed_takes_nothing_along(monkeypatch: pytest.MonkeyPatch) -> None:
     with Testbed(2) as sound:
         assert holds(service.replica_killed(sound))
 
+    monkeypatch.setattr(under_fire, "RECOVERY_SECONDS", 5)  # for accounts that are never made
     with Testbed() as apart, ScratchDatabase() as other, start_api(other.url, MAIL_URL=apart.mailbox.url) as stranger:
         apart.apis.append(stranger)
         fails(service.replica_killed(apart), "addresses whose answers and rows no order explains")
