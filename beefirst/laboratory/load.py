@@ -162,7 +162,10 @@ class _Clients:
         return status
 
     def _code_for(self, email: str, *, is_sure: bool) -> str:
-        """Return the code that comes by mail; where none may come, for the first claim stands, or that in the table."""
+        """Return the code that comes by mail, or that of the table where it is not sure that one comes.
+
+        Whose first registration was not answered may hold the address, and a second one then brings nobody a code.
+        """
         deadline = time.monotonic() + MAIL_SECONDS
         while True:
             with suppress(MailError):
