@@ -21,7 +21,7 @@ LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERR
 
 EXPECTED_WARNINGS = ("Invalid HTTP request received.",)
 
-STATUSES = frozenset({100, 200, 202, 307, 400, 401, 404, 405, 413, 415, 422, 429, 503})
+STATUSES = frozenset({100, 200, 202, 307, 400, 401, 404, 405, 413, 415, 422, 429, 431, 503})
 """What the service is documented to answer, whoever asks for what; 503 where many ask at once."""
 
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
