@@ -14,7 +14,7 @@ from beefirst.laboratory.history.calls import Call, History
 from beefirst.laboratory.history.clients import RecordingClient
 from beefirst.laboratory.history.database_clock import DatabaseClock
 from beefirst.laboratory.history.recorder import Recorder
-from beefirst.laboratory.testbed import PASSWORD, Testbed, wrong
+from beefirst.laboratory.testbed import PASSWORD, STORED_CODE, Testbed, wrong
 
 CLIENTS = 4
 
@@ -32,8 +32,6 @@ MAIL_SECONDS = 20
 
 END_SECONDS = 120
 """For hanging: how long a client may take to end."""
-
-CODE_OF = "SELECT verification_code FROM registrations WHERE email = %(address)s"
 
 GUESSED_AT = 4
 """Every so many accounts of a client, one is guessed at until it is locked, so that there are ended rows: of one client
@@ -180,6 +178,6 @@ class _Clients:
     def _code_in_table(self, email: str) -> str:
         """Return the code of the claim of an address; empty where there is none, or the database is gone again."""
         with suppress(DatabaseUnavailableError, psycopg.Error), self._database.connect() as connection:
-            found = connection.execute(CODE_OF, {"address": email}).fetchone()
+            found = connection.execute(STORED_CODE, {"email": email}).fetchone()
             return str(found[0]) if found else ""
         return ""

@@ -36,6 +36,8 @@ ROWS = """
      ORDER BY created_at
 """
 
+STORED_CODE = "SELECT verification_code FROM registrations WHERE email = %(email)s"
+
 NO_ROW = {"state": "none", "attempts": 0, "password hash": "none", "claimed at": "", "activated at": ""}
 """What is seen of an address that has none."""
 
@@ -162,7 +164,7 @@ class Testbed(Owned):
 
     def stored_code(self, email: str) -> str:
         """Return the code of a registration as the table holds it; empty where there is no row."""
-        rows = self.execute("SELECT verification_code FROM registrations WHERE email = %(email)s", email=email)
+        rows = self.execute(STORED_CODE, email=email)
         return str(rows[0][0]) if rows else ""
 
     def codes_mailed(self, email: str) -> int:
