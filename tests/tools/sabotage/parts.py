@@ -9,7 +9,7 @@ from beefirst.evaluation.sabotage.matrix import LAST, load_matrix
 from beefirst.machine.folders import CHECKOUT
 
 PART_SECONDS = 70
-"""What the defects of a part may take on WORKERS cores; their controls, and the start, take half as long again, or more."""
+"""What the defects of a part may take on WORKERS cores; the controls and the start come on top, and take longer."""
 
 WORKERS = 2
 
