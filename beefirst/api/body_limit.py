@@ -41,7 +41,7 @@ class BodyLimit:
             return None
         if len(body) > BODY_MAX_BYTES:
             return await JSONResponse({"detail": TOO_LARGE}, 413)(scope, receive, send)
-        return await self._app(scope, _receiving(body, receive), send)
+        return await self._app(scope, receiving(body, receive), send)
 
 
 def _stated_length(scope: Scope) -> int:
@@ -61,7 +61,7 @@ async def _read(receive: Receive) -> bytes | None:
     return body
 
 
-def _receiving(body: bytes, receive: Receive) -> Receive:
+def receiving(body: bytes, receive: Receive) -> Receive:
     """Return what receives a body that was read, and then whatever follows."""
     messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 

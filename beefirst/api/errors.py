@@ -3,10 +3,11 @@
 import logging
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ExceptionHandler
 
 from beefirst.api.body_limit import BODY_MAX_BYTES, BODY_SECONDS
 from beefirst.api.schemas import Invalid, Problem
@@ -49,14 +50,6 @@ ANSWERS_OF_ALL: dict[int | str, dict[str, Any]] = {
     },
 }
 """What any request may be answered."""
-
-
-def install_error_handlers(app: FastAPI) -> None:
-    """Tell `app` how to answer each exception that a request can raise."""
-    app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_exception_handler(DatabaseUnavailableError, _answer_unavailable)
-    app.add_exception_handler(DatabaseRefusedError, _answer_refused)
-    app.add_exception_handler(HTTPException, _answer_http_exception)
 
 
 async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
@@ -104,3 +97,12 @@ def _with_head(allowed: str) -> str:
     """Return the methods of a path with HEAD where there is GET: handlers do not name it, see `Observer`."""
     methods = set(allowed.split(", "))
     return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
+
+
+HANDLERS: dict[type[Exception], ExceptionHandler] = {
+    RequestValidationError: _answer_invalid,
+    DatabaseUnavailableError: _answer_unavailable,
+    DatabaseRefusedError: _answer_refused,
+    HTTPException: _answer_http_exception,
+}
+"""How each exception that a request can raise is answered."""

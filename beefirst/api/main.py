@@ -13,7 +13,8 @@ from beefirst.api import documentation, health, operation, registrations
 from beefirst.api.balancers import Balancers
 from beefirst.api.body_limit import BodyLimit
 from beefirst.api.client_limits import ClientLimits
-from beefirst.api.errors import ANSWERS_OF_ALL, install_error_handlers
+from beefirst.api.direct_serving import DirectServing
+from beefirst.api.errors import ANSWERS_OF_ALL, HANDLERS
 from beefirst.api.host_check import HostCheck
 from beefirst.api.limiting import Limiting
 from beefirst.api.metrics import Metrics
@@ -73,11 +74,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         responses=ANSWERS_OF_ALL,
+        exception_handlers=HANDLERS,
         telemetry=NO_TELEMETRY,
     )
     app.state.services = services
     _wrap(app, services)
-    install_error_handlers(app)
     for module in (registrations, health, operation, documentation):
         app.include_router(module.router)
     app.add_api_route("/", _lead_to_docs, include_in_schema=False)
@@ -87,6 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _wrap(app: FastAPI, services: Services) -> None:
     """Put around the application what looks at a request before it does: the last one looks first."""
     routes = registrations.NEED_A_HASH
+    app.add_middleware(DirectServing, routes=routes, handlers=HANDLERS)
     app.add_middleware(BodyLimit)
     app.add_middleware(
         Limiting, limits=services.client_limits, trusted=services.settings.trusted_proxies, routes=routes
