@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from beefirst.database.session import Session, connection_parameters, settled
+from beefirst.database.session import Session, connection_parameters, is_pooled, settled
 from beefirst.database.time_limit import Connection, Result, limited
 from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
 from beefirst.settings import Settings
@@ -110,8 +110,11 @@ async def run_step(
     """
     began = monotonic()
     try:
-        async with pool.connection(timeout=wait_seconds) as connection:
-            return await limited(connection, _run_settled(connection, step), STEP_SECONDS - (monotonic() - began))
+        session = await pool.getconn(wait_seconds)
+        try:
+            return await limited(session, _run_settled(session, step), STEP_SECONDS - (monotonic() - began))
+        finally:
+            await pool.putconn(session)
     except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction) as error:
         raise DatabaseUnavailableError(
             f"The database does not answer ({type(error).__name__}): try again in a moment."
@@ -143,7 +146,10 @@ async def _settle(session: Session) -> None:
 
 
 async def _run_settled(session: Session, step: Step[Result]) -> Result:
-    async with settled(session):
+    if is_pooled(session):
+        async with settled(session):
+            result = await step(session)
+    else:
         result = await step(session)
     session.heard_at = monotonic()
     return result

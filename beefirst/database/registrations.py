@@ -118,8 +118,8 @@ class RegistrationStore:
 
     async def _fetch(self, statement: LiteralString, make: AsyncRowFactory[Row], **values: object) -> list[Row]:
         async def fetch(connection: Connection) -> list[Row]:
-            async with connection.cursor(row_factory=make) as cursor:
-                return await (await cursor.execute(statement, self._limits | values)).fetchall()
+            cursor = connection.cursor(row_factory=make)
+            return await (await cursor.execute(statement, self._limits | values)).fetchall()
 
         with _call(statement):
             return await self.run(fetch)

@@ -1,19 +1,24 @@
 """Connections that rely on nothing that a role, a database, a server or a URL may have preset otherwise."""
 
+import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from math import inf
-from typing import Any, Self, TypeGuard
+from typing import Any, Self, TypeGuard, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, IsolationLevel, sql
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo, TransactionStatus
+from psycopg.waiting import wait_async
 
-from beefirst.database.time_limit import Connection
+from beefirst.database.time_limit import Connection, hang_up
 from beefirst.urls import DatabaseUrl
+
+Got = TypeVar("Got")
 
 CONNECT_TIMEOUT_SECONDS = 3
 
@@ -136,6 +141,19 @@ class Session(AsyncConnection[Any]):
             session.is_pooled = True
         session.settings = _parse_options(parameters["options"])
         return session
+
+    async def wait(self, gen: PQGen[Got], interval: float = 0.1, timeout: float | None = None) -> Got:
+        """Wait as psycopg does for what the server is asked; if nobody waits for it any more, the connection ends.
+
+        To cancel a query psycopg asks the server, and waits some seconds for one that does not answer.
+        """
+        try:
+            return await wait_async(gen, self.fileno(), interval, timeout)
+        except asyncio.CancelledError:
+            hang_up(self)
+            with suppress(psycopg.Error):  # so that the connection itself knows that it is broken
+                await wait_async(gen, self.fileno(), interval, timeout)
+            raise
 
     async def settle(self) -> None:
         """Agree with the server on how values are written; to be called once, before anything else."""

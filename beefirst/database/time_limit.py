@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 async def limited(connection: Connection, work: Coroutine[Any, Any, Result], seconds: float) -> Result:
-    """Return what `work` returns; where that takes too long, or nobody waits for it any more, the connection ends.
+    """Return what `work` returns; where that takes too long the connection ends.
 
     Args:
         connection: the one that `work` uses.
@@ -25,21 +25,15 @@ async def limited(connection: Connection, work: Coroutine[Any, Any, Result], sec
     Raises:
         psycopg.OperationalError: it took longer. The connection is broken, and a pool replaces it.
     """
-    # To cancel a query psycopg asks the server, and waits up to 10 seconds for one that does not answer. A task
-    # whose connection has lost its line ends at once, and its place in the pool is free again.
-    task = asyncio.create_task(work)
-    timer = asyncio.get_running_loop().call_later(seconds, _hang_up, connection)
+    timer = asyncio.get_running_loop().call_later(seconds, hang_up, connection)
     try:
-        return await asyncio.shield(task)
+        return await work
     finally:
         timer.cancel()
-        if not task.done():
-            _hang_up(connection)
-            await asyncio.wait({task})
-            task.exception()  # somebody has looked at it, also where nobody waits any more
 
 
-def _hang_up(connection: Connection) -> None:
+def hang_up(connection: Connection) -> None:
+    """Take a connection its line, so that whoever waits for an answer on it learns at once that none comes."""
     # Not `close`: it would take the socket from under the event loop, which still watches it.
     with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
         line.shutdown(socket.SHUT_RDWR)
