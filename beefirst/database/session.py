@@ -22,6 +22,9 @@ Got = TypeVar("Got")
 
 CONNECT_TIMEOUT_SECONDS = 3
 
+CANCEL_SECONDS = 1.0
+"""How long a server may take to hear that nobody waits for its answer any more."""
+
 SPOKEN = {"DateStyle": "ISO, MDY", "TimeZone": "UTC", "standard_conforming_strings": "on"}
 """How both sides understand each other. A server reports these to its client, so that PgBouncer keeps them, too."""
 
@@ -145,11 +148,13 @@ class Session(AsyncConnection[Any]):
     async def wait(self, gen: PQGen[Got], interval: float = 0.1, timeout: float | None = None) -> Got:
         """Wait as psycopg does for what the server is asked; if nobody waits for it any more, the connection ends.
 
-        To cancel a query psycopg asks the server, and waits some seconds for one that does not answer.
+        The server is asked to end the query, too. psycopg waits ten seconds for one that does not answer.
         """
         try:
             return await wait_async(gen, self.fileno(), interval, timeout)
         except asyncio.CancelledError:
+            with suppress(psycopg.Error):
+                await self.cancel_safe(timeout=CANCEL_SECONDS)
             hang_up(self)
             with suppress(psycopg.Error):  # so that the connection itself knows that it is broken
                 await wait_async(gen, self.fileno(), interval, timeout)
