@@ -20,7 +20,7 @@ from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.laboratory.testbed import Testbed
 from tests.support.evidence import fails, judged
 
-ANSWERED_503 = "    app.add_exception_handler(DatabaseUnavailableError, _answer_unavailable)\n"
+ANSWERED_503 = "    DatabaseUnavailableError: _answer_unavailable,\n"
 ALL_TIME = "await cursor.execute(statement, self._limits | values)"
 HOSTS_TIME = 'statement.replace("clock_timestamp()", f"to_timestamp({datetime.now().timestamp()})")'
 TIME_LIMIT = "statement_timeout=STATEMENT_TIMEOUT,\n"
