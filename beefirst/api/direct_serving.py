@@ -11,6 +11,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
 from beefirst.api.body_limit import receiving
+from beefirst.api.posted_routes import find_posted
 
 Serve: TypeAlias = Callable[[bytes, Request], Coroutine[Any, Any, Response | None]]
 
@@ -19,7 +20,7 @@ class DirectServing:
     """ASGI middleware that serves a request whose body is as it should be, and leaves any other to FastAPI.
 
     FastAPI's way takes a good part of all that is done for a registration beside its hash. To stand within BodyLimit,
-    from which a body comes in one piece.
+    from which a body comes in one piece; what a handler gets of the request has none any more.
 
     Args:
         app: what it wraps: FastAPI's own way, which gives the answers to what is not sound.
@@ -36,12 +37,13 @@ class DirectServing:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        is_direct = scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in self._routes
-        await (self._direct_app if is_direct else self._app)(scope, receive, send)
+        app = self._direct_app if find_posted(scope, self._routes) else self._app
+        await app(scope, receive, send)
 
     async def _serve_directly(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route, serve = self._routes[scope["path"]]
-        scope["route"] = route
+        found = find_posted(scope, self._routes)
+        assert found  # noqa: S101
+        scope["route"], serve = found
         body = (await receive())["body"]
         if response := await serve(body, Request(scope, receive, send)):
             return await response(scope, receive, send)

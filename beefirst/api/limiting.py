@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from beefirst.api.client_address import find_client
 from beefirst.api.client_limits import ClientLimits
+from beefirst.api.posted_routes import find_posted
 from beefirst.networks import Network
 
 TOO_MANY = "Too many requests from your network address: wait for as many seconds as Retry-After says."
@@ -35,9 +36,9 @@ class Limiting:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._routes:
+        if not (route := find_posted(scope, self._routes)):
             return await self._app(scope, receive, send)
         if seconds := await self._limits.count(find_client(scope, self._trusted)):
-            scope["route"] = self._routes[scope["path"]]
+            scope["route"] = route
             return await JSONResponse({"detail": TOO_MANY}, 429, {"Retry-After": str(seconds)})(scope, receive, send)
         return await self._app(scope, receive, send)

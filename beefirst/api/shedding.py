@@ -4,11 +4,12 @@ import logging
 from collections.abc import Mapping
 
 from fastapi import Response
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from beefirst.api.errors import unavailable
 from beefirst.api.metrics import Metrics
+from beefirst.api.posted_routes import find_posted
 from beefirst.errors import ClientGoneError, OverloadedError
 from beefirst.machine.logs import SparseWarning, unlogged
 from beefirst.passwords import BcryptPasswords
@@ -29,9 +30,7 @@ class Shedding:
         routes: what needs a hash when it is POSTed to, by path.
     """
 
-    def __init__(
-        self, app: ASGIApp, passwords: BcryptPasswords, metrics: Metrics, routes: Mapping[str, BaseRoute]
-    ) -> None:
+    def __init__(self, app: ASGIApp, passwords: BcryptPasswords, metrics: Metrics, routes: Mapping[str, Route]) -> None:
         self._app = app
         self._passwords = passwords
         self._metrics = metrics
@@ -41,21 +40,20 @@ class Shedding:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         unlogged.set(False)  # a pipelined request inherits from the one before it
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._routes:
+        if not (route := find_posted(scope, self._routes)):
             return await self._app(scope, receive, send)
         try:
             # Before the body is read, which costs more than the answer. The turn itself is had when all is read.
             self._passwords.check_room()
             await self._app(scope, receive, send)
         except OverloadedError as error:
-            self._note(scope)
+            scope["route"] = route
+            self._note(route.path)
             await unavailable(error)(scope, receive, send)
         except ClientGoneError:
             await Response(status_code=CLIENT_GONE)(scope, receive, send)
 
-    def _note(self, scope: Scope) -> None:
-        path = scope["path"]
-        scope["route"] = self._routes[path]
+    def _note(self, path: str) -> None:
         self._metrics.shed.labels(path).inc()
         unlogged.set(True)
         self._warning.note()

@@ -15,14 +15,14 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo, TransactionStatus
 from psycopg.waiting import wait_async
 
-from beefirst.database.time_limit import Connection, hang_up
+from beefirst.database.time_limit import Connection
 from beefirst.urls import DatabaseUrl
 
 Got = TypeVar("Got")
 
 CONNECT_TIMEOUT_SECONDS = 3
 
-CANCEL_SECONDS = 1.0
+CANCEL_SECONDS = 0.5
 """How long a server may take to hear that nobody waits for its answer any more."""
 
 SPOKEN = {"DateStyle": "ISO, MDY", "TimeZone": "UTC", "standard_conforming_strings": "on"}
@@ -153,11 +153,11 @@ class Session(AsyncConnection[Any]):
         try:
             return await wait_async(gen, self.fileno(), interval, timeout)
         except asyncio.CancelledError:
-            with suppress(psycopg.Error):
-                await self.cancel_safe(timeout=CANCEL_SECONDS)
-            hang_up(self)
-            with suppress(psycopg.Error):  # so that the connection itself knows that it is broken
-                await wait_async(gen, self.fileno(), interval, timeout)
+            try:
+                with suppress(psycopg.Error):
+                    await self.cancel_safe(timeout=CANCEL_SECONDS)
+            finally:  # also where there is no time even for that
+                self.pgconn.finish()
             raise
 
     async def settle(self) -> None:

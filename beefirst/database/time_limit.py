@@ -25,15 +25,14 @@ async def limited(connection: Connection, work: Coroutine[Any, Any, Result], sec
     Raises:
         psycopg.OperationalError: it took longer. The connection is broken, and a pool replaces it.
     """
-    timer = asyncio.get_running_loop().call_later(seconds, hang_up, connection)
+    timer = asyncio.get_running_loop().call_later(seconds, _hang_up, connection)
     try:
         return await work
     finally:
         timer.cancel()
 
 
-def hang_up(connection: Connection) -> None:
-    """Take a connection its line, so that whoever waits for an answer on it learns at once that none comes."""
+def _hang_up(connection: Connection) -> None:
     # Not `close`: it would take the socket from under the event loop, which still watches it.
     with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
         line.shutdown(socket.SHUT_RDWR)
