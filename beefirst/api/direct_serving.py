@@ -32,20 +32,20 @@ class DirectServing:
         self, app: ASGIApp, routes: Mapping[str, APIRoute], handlers: Mapping[type[Exception], ExceptionHandler]
     ) -> None:
         self._app = app
-        self._routes = {path: (route, _serving(route)) for path, route in routes.items()}
+        self._routes = routes
+        self._serve = {path: _serving(route) for path, route in routes.items()}
         self._direct_app = ExceptionMiddleware(self._serve_directly, handlers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        app = self._direct_app if find_posted(scope, self._routes) else self._app
-        await app(scope, receive, send)
+        if not (route := find_posted(scope, self._routes)):
+            return await self._app(scope, receive, send)
+        scope["route"] = route
+        return await self._direct_app(scope, receive, send)
 
     async def _serve_directly(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = find_posted(scope, self._routes)
-        assert found  # noqa: S101
-        scope["route"], serve = found
         body = (await receive())["body"]
-        if response := await serve(body, Request(scope, receive, send)):
+        if response := await self._serve[scope["route"].path](body, Request(scope, receive, send)):
             return await response(scope, receive, send)
         return await self._app(scope, receiving(body, receive), send)
 

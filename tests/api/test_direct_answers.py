@@ -14,7 +14,7 @@ from beefirst.laboratory.project_copy import ProjectCopy
 from beefirst.laboratory.scratch_database import ScratchDatabase
 
 HANGING_SECONDS = 120
-DIRECTLY = "self._direct_app if find_posted(scope, self._routes) else self._app"
+DIRECTLY = "if not (route := find_posted(scope, self._routes)):"
 VARIES = re.compile(rb"(?im)^(?:date|x-request-id): .*\r\n")
 """What differs from one answer to the next."""
 
@@ -38,7 +38,7 @@ def both() -> Iterator[tuple[ApiProcess, ApiProcess]]:
     """The service as it is, and a copy in which nothing is served directly."""
     with ExitStack() as parts:
         copy = parts.enter_context(ProjectCopy())
-        copy.replace("beefirst/api/direct_serving.py", DIRECTLY, "self._app")
+        copy.replace("beefirst/api/direct_serving.py", DIRECTLY, "route = None\n        if not route:")
         databases = [parts.enter_context(ScratchDatabase()) for _ in range(2)]
         ours = parts.enter_context(start_api(databases[0].url))
         yield ours, parts.enter_context(copy.start(databases[1]).wait_until_ready())
