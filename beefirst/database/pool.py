@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from beefirst.database.session import Session, connection_parameters, is_pooled, settled
+from beefirst.database.session import Session, connection_parameters, settled
 from beefirst.database.time_limit import Connection, Result, limited
 from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
 from beefirst.settings import Settings
@@ -110,6 +110,7 @@ async def run_step(
     """
     began = monotonic()
     try:
+        # Not `pool.connection`, which commits: in autocommit there is nothing to commit, and it costs all the same.
         session = await pool.getconn(wait_seconds)
         try:
             return await limited(session, _run_settled(session, step), STEP_SECONDS - (monotonic() - began))
@@ -146,10 +147,7 @@ async def _settle(session: Session) -> None:
 
 
 async def _run_settled(session: Session, step: Step[Result]) -> Result:
-    if is_pooled(session):
-        async with settled(session):
-            result = await step(session)
-    else:
+    async with settled(session):
         result = await step(session)
     session.heard_at = monotonic()
     return result
