@@ -48,29 +48,25 @@ FIND_CLAIM = """
 
 # Lets one code count against one claim, under its row's lock, and a wrong one against its address.
 JUDGE_CODE = """
-    WITH judged AS (
-        UPDATE registrations
-           SET state         = CASE WHEN verification_code = %(code)s::bpchar          THEN 'ACTIVE'
-                                    WHEN attempt_count + 1 >= %(max_attempts)s THEN 'LOCKED'
-                                    ELSE 'CLAIMED' END,
-               password_hash = CASE WHEN verification_code = %(code)s::bpchar          THEN password_hash
-                                    WHEN attempt_count + 1 >= %(max_attempts)s THEN NULL
-                                    ELSE password_hash END,
-               attempt_count = CASE WHEN verification_code = %(code)s::bpchar          THEN attempt_count
-                                    ELSE attempt_count + 1 END,
-               activated_at  = CASE WHEN verification_code = %(code)s::bpchar          THEN clock_timestamp() END
-         WHERE id = %(id)s
-           AND password_hash = %(password_hash)s
-           AND state LIKE 'CLAIMED'
-           AND attempt_count < %(max_attempts)s
-           AND created_at > clock_timestamp() - make_interval(secs => %(ttl_seconds)s)
-        RETURNING email, state, attempt_count
-    )
-    SELECT state,
-           attempt_count AS attempts,
-           CASE WHEN state <> 'ACTIVE'
-                THEN count_wrong_guess(email, %(max_attempts)s, make_interval(secs => %(ttl_seconds)s)) END
-      FROM judged
+    UPDATE registrations
+       SET state         = CASE WHEN verification_code = %(code)s::bpchar  THEN 'ACTIVE'
+                                WHEN attempt_count + 1 >= %(max_attempts)s THEN 'LOCKED'
+                                ELSE 'CLAIMED' END,
+           password_hash = CASE WHEN verification_code = %(code)s::bpchar  THEN password_hash
+                                WHEN attempt_count + 1 >= %(max_attempts)s THEN NULL
+                                ELSE password_hash END,
+           attempt_count = CASE WHEN verification_code = %(code)s::bpchar  THEN attempt_count
+                                ELSE attempt_count + 1 END,
+           activated_at  = CASE WHEN verification_code = %(code)s::bpchar  THEN clock_timestamp() END
+     WHERE id = %(id)s
+       AND password_hash = %(password_hash)s
+       AND state LIKE 'CLAIMED'
+       AND attempt_count < %(max_attempts)s
+       AND created_at > clock_timestamp() - make_interval(secs => %(ttl_seconds)s)
+    RETURNING state,
+              attempt_count,
+              CASE WHEN state <> 'ACTIVE'
+                   THEN count_wrong_guess(email, %(max_attempts)s, make_interval(secs => %(ttl_seconds)s)) END
 """
 
 # Ends a claim whose code cannot be delivered.

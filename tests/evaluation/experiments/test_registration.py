@@ -125,7 +125,7 @@ def test_an_address_that_costs_less_is_a_failure(uneven: Testbed) -> None:
 
 def test_a_wrong_code_that_activates_is_a_failure() -> None:
     with ProjectCopy() as copy:
-        judging = "SET state         = CASE WHEN verification_code = %(code)s::bpchar          THEN 'ACTIVE'"
+        judging = "SET state         = CASE WHEN verification_code = %(code)s::bpchar  THEN 'ACTIVE'"
         copy.replace("beefirst/database/statements.py", judging, judging.replace(" = %(code)s::bpchar", " <> ''"))
         with Testbed(code=copy.code) as testbed:
             testbed.claim("ada@example.com")
