@@ -4,9 +4,9 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -150,13 +150,16 @@ class BcryptPasswords:
             tracer.note("bcrypt hash", began, began + seconds)
         return result
 
-    @asynccontextmanager
-    async def even_out(self) -> AsyncIterator[None]:
-        """Let a block that begins when the hash work has ended take EVEN_SECONDS, also where it raises."""
+    async def even_out(self, work: Awaitable[Result]) -> Result:
+        """Return what `work` returns, EVEN_SECONDS from now, also where it raises.
+
+        Args:
+            work: what follows the hash work, which has just ended.
+        """
         end = asyncio.get_running_loop().time() + EVEN_SECONDS
         with tracing.span("even out"):
             try:
-                yield
+                return await work
             finally:
                 await asyncio.sleep(end - asyncio.get_running_loop().time())
 

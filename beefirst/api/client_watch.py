@@ -1,8 +1,8 @@
 """A client that hangs up before its turn costs no hash."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import Request
@@ -10,8 +10,8 @@ from fastapi import Request
 from beefirst.passwords import BcryptPasswords
 
 
-@asynccontextmanager
-async def while_client_waits(request: Request, passwords: BcryptPasswords) -> AsyncIterator[None]:
+@contextmanager
+def while_client_waits(request: Request, passwords: BcryptPasswords) -> Iterator[None]:
     """Give up the password that the block waits to be hashed, as soon as the client is gone.
 
     Whatever has begun is finished: a hash, and what follows it. Where a thread is free there is nothing to give up, and

@@ -65,7 +65,7 @@ async def register(body: RegisterRequest, request: Request, after_the_answer: Ba
     The answer is the same whether the address is free or not; its owner gets a notice instead of a code.
     """
     services = Services.of(request)
-    async with while_client_waits(request, services.passwords):
+    with while_client_waits(request, services.passwords):
         registered = await services.registration.register(body.email, body.password.get_secret_value())
     if registered.claim:
         log.info("claimed", extra={"registration": str(registered.claim.id)})
@@ -107,7 +107,7 @@ async def activate(
         log.info("refused", extra={"reason": "no credentials"})
         raise _unauthorized()
     services = Services.of(request)
-    async with while_client_waits(request, services.passwords):
+    with while_client_waits(request, services.passwords):
         attempt = await services.registration.activate(credentials.username, credentials.password, body.code)
     named = {"registration": str(attempt.claim.id)} if attempt.claim else {}
     if attempt.outcome is not Outcome.ACTIVATED or not attempt.claim:

@@ -4,7 +4,14 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from math import inf
 from typing import Any, Self, TypeGuard, TypeVar
 
@@ -185,8 +192,7 @@ class Session(AsyncConnection[Any]):
         return await self.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join([BACKEND, *changes])))
 
 
-@asynccontextmanager
-async def settled(connection: Connection) -> AsyncIterator[None]:
+def settled(connection: Connection) -> AbstractAsyncContextManager[None]:
     """Let all that is relied on hold within the block: by itself, or by a transaction where a pooler forgets it.
 
     Args:
@@ -196,8 +202,12 @@ async def settled(connection: Connection) -> AsyncIterator[None]:
         psycopg.errors.ReadOnlySqlTransaction: the pooler leads to a server that takes no writes at present.
     """
     if not is_pooled(connection) or connection.info.transaction_status != TransactionStatus.IDLE:
-        yield
-        return
+        return nullcontext()
+    return _settled_transaction(connection)
+
+
+@asynccontextmanager
+async def _settled_transaction(connection: Session) -> AsyncIterator[None]:
     async with AsyncExitStack() as transaction:
         try:
             await transaction.enter_async_context(connection.transaction())

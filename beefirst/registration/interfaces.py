@@ -1,12 +1,14 @@
 """What the use cases need from outside: a store, the hashing of passwords, a courier."""
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import Awaitable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from beefirst.registration.states import Claim, Holder, Judgement, State
+
+Result = TypeVar("Result")
 
 
 class Store(Protocol):
@@ -52,8 +54,8 @@ class Passwords(Protocol):
     async def match(self, password: str, password_hash: str | None) -> bool:
         """Tell, in a turn, whether they belong together; without a hash the work is the same and the answer is no."""
 
-    def even_out(self) -> AbstractAsyncContextManager[None]:
-        """Let a block take a fixed time: what follows the hash work must not show in how long an answer takes."""
+    async def even_out(self, work: Awaitable[Result]) -> Result:
+        """Return what `work` returns after a fixed time: what follows the hash work must not show in an answer's."""
 
 
 class Courier(Protocol):

@@ -11,7 +11,7 @@ from uuid import UUID
 from beefirst.errors import AddressRefusedError, MailError, PasswordRefusedError
 from beefirst.registration.credentials import check_password, draw_code, normalise_address
 from beefirst.registration.interfaces import Courier, Passwords, Store
-from beefirst.registration.states import Claim, Judgement, Outcome, State
+from beefirst.registration.states import Claim, Outcome, State
 
 log = logging.getLogger("beefirst.registration")
 
@@ -68,9 +68,9 @@ class Registration:
         email = normalise_address(address)
         with self.passwords.turn():
             password_hash = await self.passwords.hash(check_password(password))
-        async with self.passwords.even_out():
-            code = draw_code()
-            return Registered(email, await self.store.claim(email, password_hash, code), code)
+        code = draw_code()
+        claim = await self.passwords.even_out(self.store.claim(email, password_hash, code))
+        return Registered(email, claim, code)
 
     async def deliver(self, registered: Registered) -> bool:
         """Send the mail that follows a registration, and tell whether one was sent.
@@ -132,10 +132,7 @@ class Registration:
         with self.passwords.turn():
             claim, password = await self._find_claim(address, password)
             matches = await self.passwords.match(password, claim.password_hash if claim else None)
-        async with self.passwords.even_out():
-            if not matches or not claim:
-                return Attempt(Outcome.WRONG_PASSWORD if claim else Outcome.NO_CLAIM, claim)
-            return Attempt(_outcome(await self.store.judge(claim, code)), claim)
+        return Attempt(await self.passwords.even_out(self._prove(claim, matches, code)), claim)
 
     async def _find_claim(self, address: str, password: str) -> tuple[Claim | None, str]:
         try:
@@ -143,12 +140,16 @@ class Registration:
         except (AddressRefusedError, PasswordRefusedError):
             return None, ""
 
+    async def _prove(self, claim: Claim | None, matches: bool, code: str) -> Outcome:
+        if not claim:
+            return Outcome.NO_CLAIM
+        if not matches:
+            return Outcome.WRONG_PASSWORD
+        judgement = await self.store.judge(claim, code)
+        if not judgement:
+            return Outcome.NO_CLAIM
+        return {State.ACTIVE: Outcome.ACTIVATED, State.LOCKED: Outcome.LOCKED}.get(judgement.state, Outcome.WRONG_CODE)
+
     async def expire(self) -> Sequence[UUID]:
         """End a batch of the claims that are past their time, erasing their hashes, and return them."""
         return await self.store.expire_due()
-
-
-def _outcome(judgement: Judgement | None) -> Outcome:
-    if judgement is None:
-        return Outcome.NO_CLAIM
-    return {State.ACTIVE: Outcome.ACTIVATED, State.LOCKED: Outcome.LOCKED}.get(judgement.state, Outcome.WRONG_CODE)

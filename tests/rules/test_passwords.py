@@ -89,11 +89,13 @@ def test_as_many_threads_hash_as_were_asked_for(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_what_follows_the_hash_work_takes_a_fixed_time_also_where_it_fails(two_threads: BcryptPasswords) -> None:
+    async def fail() -> None:
+        raise DatabaseUnavailableError
+
     async def seconds_to_fail() -> float:
         started = time.perf_counter()
         with pytest.raises(DatabaseUnavailableError):
-            async with two_threads.even_out():
-                raise DatabaseUnavailableError
+            await two_threads.even_out(fail())
         return time.perf_counter() - started
 
     assert asyncio.run(seconds_to_fail()) > 0.9 * EVEN_SECONDS

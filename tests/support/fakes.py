@@ -1,13 +1,16 @@
 """Small stand-ins for the ports of the rules; each remembers what it was asked to do."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from beefirst.errors import MailError, OverloadedError
 from beefirst.registration.states import Claim, Holder, Judgement, State
+
+Result = TypeVar("Result")
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 TTL_SECONDS = 60
@@ -128,11 +131,11 @@ class FakePasswords:
         self.meanwhile()
         return password_hash is not None and password_hash.partition(":")[2] == password
 
-    @asynccontextmanager
-    async def even_out(self) -> AsyncIterator[None]:
+    async def even_out(self, work: Awaitable[Result]) -> Result:
         self.work.append("even out")
-        yield
+        result = await work
         self.work.append("answer")
+        return result
 
 
 @dataclass

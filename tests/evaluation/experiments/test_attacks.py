@@ -42,7 +42,7 @@ LEFT_OUT = "if not password_hash:\n            return False\n        against = p
 CHANGES = (
     ("beefirst/api/registrations.py", REFUSED, TOLD),
     ("beefirst/passwords.py", "against = password_hash.encode() if password_hash else self._dummy", LEFT_OUT),
-    ("beefirst/registration/rules.py", "if not matches or not claim:", "if not claim:"),
+    ("beefirst/registration/rules.py", "if not matches:", "if not claim:"),
     ("beefirst/database/registrations.py", '"max_attempts": self.max_attempts,', '"max_attempts": 4,'),
     ("beefirst/database/registrations.py", "MAILS_A_DAY = 20", "MAILS_A_DAY = 2000"),
     ("beefirst/api/client_address.py", "_forwarded(scope) if is_within(client, trusted) else []", "_forwarded(scope)"),

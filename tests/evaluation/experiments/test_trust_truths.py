@@ -70,7 +70,7 @@ def evidence_of() -> Iterator[Callable[..., Evidence]]:
 def careless() -> Iterator[Testbed]:
     """A service that heeds no password, logs the codes, takes settings for others, and has an unguarded table."""
     with ProjectCopy() as copy:
-        copy.replace("beefirst/registration/rules.py", "if not matches or not claim:", "if not claim:")
+        copy.replace("beefirst/registration/rules.py", "if not matches:", "if not claim:")
         copy.replace("beefirst/api/registrations.py", 'log.info("claimed"', 'log.info(f"claimed {registered.code}"')
         copy.add(UNGUARDED + ALWAYS_FREE + UNCOUNTED)
         with Testbed(2, code=copy.code, ttl_seconds=3600, max_attempts=10) as testbed:
