@@ -1,12 +1,10 @@
-"""What the parts send: registrations, activations, probes; and bcrypt alone, the limit of them all."""
+"""What the parts send: registrations, activations, probes."""
 
 import asyncio
 import itertools
 import os
 import secrets
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -76,23 +74,6 @@ def check_status(answers: Sequence[Answer], status: int) -> None:
     strange = {answer.status for answer in answers} - {status}
     if strange:
         raise RuntimeError(f"answered with {strange} rather than {status}")
-
-
-def hashes_per_second(seconds: float, threads: int) -> float:
-    """Return how many passwords bcrypt alone hashes on so many threads."""
-    deadline = time.perf_counter() + seconds
-
-    def hash_until_then() -> int:
-        count = 0
-        while time.perf_counter() < deadline:
-            bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10))
-            count += 1
-        return count
-
-    started = time.perf_counter()
-    with ThreadPoolExecutor(threads) as executor:
-        hashes = sum(executor.map(lambda _: hash_until_then(), range(threads)))
-    return hashes / (time.perf_counter() - started)
 
 
 @contextmanager

@@ -3,17 +3,19 @@
 import itertools
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import pandas as pd
 import psycopg
 
+from beefirst.evaluation.experiments.load import pace
 from beefirst.laboratory import paced_load
 from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.bcrypt_alone import hash_for
 from beefirst.laboratory.raw_http import Answer
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.ports import free_port
@@ -76,12 +78,15 @@ def _beside_bcrypt(
     send()
     alone, served = [], []
     for _ in range(rounds):
-        alone.append(load.hashes_per_second(ROUND_SECONDS, cores))
-        started = time.perf_counter()
-        answers = send()
-        served.append(len(answers) / (time.perf_counter() - started))
+        alone.append(_rate(hash_for(ROUND_SECONDS, pace.COST, cores).hashes, cores))
+        served.append(_rate([(answer.began, answer.seconds) for answer in send()], cores))
     named = f"{what} on {cores} core{'s' * (cores > 1)}"
     return [measured(named, "a second", served, ("bcrypt alone", alone), f"{goal} of bcrypt alone")]
+
+
+def _rate(done: Sequence[tuple[float, float]], cores: int) -> float:
+    """Return how many a second were done while all cores were at it, as notebook 09 counts them."""
+    return pace.rate_of(pd.DataFrame(done, columns=["began", "seconds"]), cores)
 
 
 def _probes(api: ApiProcess, rounds: int) -> list[Figure]:
