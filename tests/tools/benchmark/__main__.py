@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from beefirst.evaluation.report.provenance import describe_host
 from tests.tools.benchmark.containers import compose, images
 from tests.tools.benchmark.figures import Figure, keep, read_last_run
 from tests.tools.benchmark.hashless import hashless
@@ -42,13 +43,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dry", action="store_true", help="print the figures, and keep none")
     options = parser.parse_args()
+    host = describe_host()
     for name in options.parts or PARTS:
         part, began = PARTS[name], time.perf_counter()
         print(f"\n== {name}: {part.__doc__}", flush=True)
         figures = part(options.rounds)
         print(f"   {time.perf_counter() - began:.0f} s", flush=True)
         if not options.dry:
-            keep({name: figures})
+            keep({name: figures}, host)
     if not options.dry:
         write(read_last_run())
     return 0

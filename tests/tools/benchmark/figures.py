@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from beefirst.evaluation.report.provenance import describe_host
-
 LAST_RUN = Path(__file__).with_name("last_run.json")
 
 
@@ -91,9 +89,14 @@ def measured(
     return figure
 
 
-def keep(parts: Mapping[str, Sequence[Figure]], file: Path = LAST_RUN) -> None:
-    """Write the figures of some parts in the place of what the file has of them; those of other parts stay."""
-    host = describe_host()
+def keep(parts: Mapping[str, Sequence[Figure]], host: Mapping[str, str], file: Path = LAST_RUN) -> None:
+    """Write the figures of some parts in the place of what the file has of them; those of other parts stay.
+
+    Args:
+        parts: by name.
+        host: as `describe_host` told before the run: this file is a change, too, once it is written.
+        file: to write.
+    """
     stamp = {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "commit": host["commit"],
