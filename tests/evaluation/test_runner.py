@@ -1,7 +1,9 @@
 """Running notebooks, and what becomes of those that stop."""
 
+import errno
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import NamedTuple
 
 import psutil
 import pytest
+import zmq
+from jupyter_client.channels import HBChannel
 
 from beefirst.evaluation.records import load_record
 from beefirst.evaluation.report import runner
@@ -169,6 +173,30 @@ def test_an_interrupt_leaves_no_kernel(tmp_path: Path) -> None:
 
     wait_until(lambda: not any(kernel.is_running() for kernel in kernels))
     assert threading.active_count() < 20
+
+
+def test_a_heartbeat_that_an_interrupt_cuts_off_is_no_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, interrupted, written = threading.Event(), threading.Event(), list[object]()
+
+    def fail_late(_: HBChannel) -> None:
+        begun.set()
+        interrupted.wait(60)
+        time.sleep(0.2)
+        raise zmq.ZMQError(errno.EMFILE)
+
+    def interrupt(*_: int) -> None:
+        if begun.is_set():
+            interrupted.set()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(HBChannel, "run", fail_late)
+    monkeypatch.setattr(threading, "excepthook", written.append)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_notebook(write_notebook(tmp_path, "1 + 1"), progress=interrupt)
+
+    assert written == []
+    assert threading.excepthook == written.append
 
 
 def test_an_interrupt_amid_the_wait_for_a_cell_is_not_passed_on_before_the_kernel_has_ended(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ import asyncio
 import atexit
 import os
 import re
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL
@@ -151,11 +153,13 @@ class _Execution:
             while not self._over.wait(self.POLL_SECONDS):
                 progress(self._done, self._total)
         except BaseException:  # an interrupt: no kernel is left behind
-            # nbclient goes on looking whether the kernel lives, and its look then fails: that is no news.
+            # nbclient goes on looking whether the kernel lives, on a thread of its own, too, and its look then fails:
+            # that is no news.
             self._loop.set_exception_handler(lambda *_: None)
-            self._loop.call_soon_threadsafe(self._task.cancel)
-            if self._thread.ident:
-                self._over.wait(END_SECONDS)
+            with _failing_threads_unseen():
+                self._loop.call_soon_threadsafe(self._task.cancel)
+                if self._thread.ident:
+                    self._over.wait(END_SECONDS)
             raise
         progress(self._done, self._total)
         return self._result.result()
@@ -199,6 +203,17 @@ class _Execution:
 
     def _count(self, **_: object) -> None:
         self._done += 1
+
+
+@contextmanager
+def _failing_threads_unseen() -> Iterator[None]:
+    """Let nothing be written of threads that end in an error within the block."""
+    written = threading.excepthook
+    threading.excepthook = lambda _: None
+    try:
+        yield
+    finally:
+        threading.excepthook = written
 
 
 async def _end_what_is_left() -> None:
