@@ -10,7 +10,6 @@ from uuid import UUID
 from psycopg.rows import AsyncRowFactory, args_row, class_row, scalar_row
 
 from beefirst.database import statements
-from beefirst.database.session import cursor_for
 from beefirst.database.time_limit import Connection, Result
 from beefirst.machine.tracing import span
 from beefirst.registration.states import Claim, Holder, Judgement, State
@@ -119,7 +118,7 @@ class RegistrationStore:
 
     async def _fetch(self, statement: LiteralString, make: AsyncRowFactory[Row], **values: object) -> list[Row]:
         async def fetch(connection: Connection) -> list[Row]:
-            cursor = cursor_for(connection, statement, make)
+            cursor = connection.cursor(row_factory=make)
             return await (await cursor.execute(statement, self._limits | values)).fetchall()
 
         with _call(statement):

@@ -13,21 +13,19 @@ from contextlib import (
     suppress,
 )
 from math import inf
-from typing import Any, LiteralString, Self, TypeGuard, TypeVar
+from typing import Any, Self, TypeGuard, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, IsolationLevel, sql
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo, TransactionStatus
-from psycopg.rows import AsyncRowFactory
 from psycopg.waiting import wait_async
 
 from beefirst.database.time_limit import Connection
 from beefirst.urls import DatabaseUrl
 
 Got = TypeVar("Got")
-Row = TypeVar("Row")
 
 CONNECT_TIMEOUT_SECONDS = 3
 
@@ -133,13 +131,11 @@ class Session(AsyncConnection[Any]):
 
     Attributes:
         settings: what is relied on, and what the URL's own options set.
-        cursors: by statement, see `cursor_for`.
         heard_at: when its server last answered as it should, by the monotonic clock.
         is_pooled: PgBouncer or the like stands between, and may hand every transaction to another server process.
     """
 
     settings: Mapping[str, str]
-    cursors: dict[LiteralString, AsyncCursor[Any]]
     heard_at: float = -inf
     is_pooled: bool = False
 
@@ -153,7 +149,7 @@ class Session(AsyncConnection[Any]):
                 raise
             session = await super().connect(conninfo, **parameters | {"options": ""})
             session.is_pooled = True
-        session.settings, session.cursors = _parse_options(parameters["options"]), {}
+        session.settings = _parse_options(parameters["options"])
         return session
 
     async def wait(self, gen: PQGen[Got], interval: float = 0.1, timeout: float | None = None) -> Got:
@@ -219,22 +215,6 @@ async def _settled_transaction(connection: Session) -> AsyncIterator[None]:
             raise psycopg.errors.ReadOnlySqlTransaction(str(error)) from None
         await connection.settle_transaction()
         yield
-
-
-def cursor_for(connection: Connection, statement: LiteralString, make: AsyncRowFactory[Row]) -> AsyncCursor[Row]:
-    """Return a cursor that a Session keeps for a statement, and that knows by the second time how to write its values.
-
-    A new one for each call would be a twentieth of all that is done for a request beside its hash.
-
-    Args:
-        connection: a Session, or any other connection, which keeps none.
-        statement: one of few.
-        make: what the statement's rows become, the same each time.
-    """
-    kept = connection.cursors if isinstance(connection, Session) else dict[LiteralString, AsyncCursor[Any]]()
-    if statement not in kept:
-        kept[statement] = connection.cursor(row_factory=make)
-    return kept[statement]
 
 
 def is_pooled(connection: Connection) -> TypeGuard[Session]:

@@ -8,15 +8,14 @@ from functools import partial
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
-from beefirst.database.pool import create_pool, open_pool, run_step
+from beefirst.database.pool import run_step
 from beefirst.database.registrations import RegistrationStore
 from beefirst.errors import DatabaseRefusedError, DatabaseUnavailableError
 from beefirst.machine import tracing
 from beefirst.machine.ports import free_port
 from beefirst.registration.states import Claim, Judgement, State
-from beefirst.settings import Settings
 from tests.support.databases import store_on
-from tests.support.store_under_test import ADA, BOB, CODE, TTL, WRONG, Link, StoreUnderTest, links
+from tests.support.store_under_test import ADA, CODE, TTL, WRONG, Link, StoreUnderTest, links
 
 
 def test_a_store_claims_judges_and_expires_by_its_own_settings(store: StoreUnderTest) -> None:
@@ -105,28 +104,3 @@ def test_any_other_error_is_a_refusal_that_tells_no_value(store: StoreUnderTest)
     assert [secret for secret in ("example.com", "secret hash", CODE) if secret in str(refusal.value)] == []
     assert refusal.value.__cause__ is None, "its traceback would show the row"
     assert refusal.value.__suppress_context__, "its traceback would show the row"
-
-
-def test_a_connection_takes_a_statement_again_with_other_values_and_after_it_was_refused(store: StoreUnderTest) -> None:
-    one = Settings.load(database_url=store.url, pool_min_size=1, pool_max_size=1)
-
-    async def process(connection: Link) -> int:
-        return connection.info.backend_pid
-
-    async def use() -> tuple[set[int], list[Claim | None], list[Judgement | None]]:
-        async with open_pool(create_pool(one)) as pool:
-            kept, first = RegistrationStore(partial(run_step, pool), TTL, 3), await run_step(pool, process)
-            with pytest.raises(DatabaseRefusedError):
-                await kept.claim(ADA.upper(), "hash", CODE)
-            granted = [await kept.claim(email, f"hash {email}", CODE) for email in (ADA, BOB, ADA)]
-            claims = granted + [await kept.find_claim(email) for email in (BOB, "nobody@example.com", ADA)]
-            judgements = [await kept.judge(claim, CODE) for claim in granted if claim]
-            return {first, await run_step(pool, process)}, claims, judgements
-
-    processes, claims, judgements = store.run(use())
-
-    assert len(processes) == 1, "it was the same connection"
-    assert [claim and (claim.email, claim.password_hash) for claim in claims] == [
-        (ADA, f"hash {ADA}"), (BOB, f"hash {BOB}"), None, (BOB, f"hash {BOB}"), None, (ADA, f"hash {ADA}")
-    ]  # fmt: skip
-    assert judgements == [Judgement(State.ACTIVE, 0)] * 2
