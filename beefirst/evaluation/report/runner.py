@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
 import nbformat
+from jupyter_client.channels import HBChannel
 from jupyter_core.utils import ensure_async
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
@@ -156,7 +157,7 @@ class _Execution:
             # nbclient goes on looking whether the kernel lives, on a thread of its own, too, and its look then fails:
             # that is no news.
             self._loop.set_exception_handler(lambda *_: None)
-            with _failing_threads_unseen():
+            with _failing_heartbeats_unseen():
                 self._loop.call_soon_threadsafe(self._task.cancel)
                 if self._thread.ident:
                     self._over.wait(END_SECONDS)
@@ -206,14 +207,19 @@ class _Execution:
 
 
 @contextmanager
-def _failing_threads_unseen() -> Iterator[None]:
-    """Let nothing be written of threads that end in an error within the block."""
-    written = threading.excepthook
-    threading.excepthook = lambda _: None
+def _failing_heartbeats_unseen() -> Iterator[None]:
+    """Let nothing be written of the threads that listen for a kernel, where they end in an error within the block."""
+    write = threading.excepthook
+
+    def write_of_others(ended: threading.ExceptHookArgs) -> None:
+        if not isinstance(ended.thread, HBChannel):
+            write(ended)
+
+    threading.excepthook = write_of_others
     try:
         yield
     finally:
-        threading.excepthook = written
+        threading.excepthook = write
 
 
 async def _end_what_is_left() -> None:
