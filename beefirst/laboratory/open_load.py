@@ -9,19 +9,19 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import TypeAlias, cast
-from urllib.parse import urlsplit
+from functools import partial
+from typing import TypeAlias
 
 import uvloop
 
 from beefirst.errors import ProcessError
-from beefirst.laboratory.raw_http import ANSWER_SECONDS, Answer, registering
+from beefirst.laboratory.raw_http import ANSWER_SECONDS, Answer, Connection, registering
 from beefirst.machine.processes import end_with_parent
 
 Told: TypeAlias = tuple[int, float, float, str]
 """Of an answer: its status, the seconds that it took, when it was asked for, and its Retry-After."""
 
-RETRY_AFTER = re.compile(rb"(?im)^retry-after: *\d+")
+RETRY_AFTER = re.compile(rb"(?i)\r\nretry-after: *\d+")
 
 MOST_REQUESTS = 50_000
 """More than this is a mistake, on a machine that others use."""
@@ -70,56 +70,30 @@ def send_openly(url: str, rate: float, seconds: float) -> Load:
     return Load(answers, told["cpu_seconds"])
 
 
-class _Exchange(asyncio.Protocol):
-    """A connection for one request at a time; one object a connection and no task, for the load is not to be felt."""
-
-    def __init__(self, idle: "list[_Exchange]", answers: list[Told]) -> None:
-        self._idle = idle
-        self._answers = answers
-        self._received = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    def send(self, content: bytes) -> None:
-        self._began, self._started = time.time(), time.perf_counter()
-        self._transport.write(content)
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        head, end, body = self._received.partition(b"\r\n\r\n")
-        if end and len(body) >= int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]):
-            told = RETRY_AFTER.search(head)
-            taken = time.perf_counter() - self._started
-            self._answers.append((int(head[9:12]), taken, self._began, told[0].decode() if told else ""))
-            self._received = b""
-            self._idle.append(self)
-
-    def connection_lost(self, _: Exception | None) -> None:
-        if self in self._idle:
-            self._idle.remove(self)
-
-
-async def _send(url: str, rate: float, seconds: float) -> list[Told]:
-    idle, answers = list[_Exchange](), list[Told]()
-    place, loop, started = urlsplit(url), asyncio.get_running_loop(), time.perf_counter()
-    host, port = str(place.hostname), int(place.port or 80)
+async def _send(url: str, rate: float, seconds: float) -> list[Answer]:
+    idle, asked, started = list[Connection](), list[asyncio.Future[Answer]](), time.perf_counter()
     for number in range(int(rate * seconds)):
         await asyncio.sleep(max(0, started + number / rate - time.perf_counter()))
-        content = registering(f"{secrets.token_hex(8)}@example.com", "correct horse")
-        if idle:
-            exchange = idle.pop()
-        else:
-            _, exchange = await loop.create_connection(lambda: _Exchange(idle, answers), host, port)
-        exchange.send(content)
+        while idle and not idle[-1].is_open:
+            idle.pop()
+        connection = idle.pop() if idle else await Connection.connect(url)
+        asked.append(connection.ask(registering(f"{secrets.token_hex(8)}@example.com", "correct horse")))
+        asked[-1].add_done_callback(partial(_let_wait, connection, idle))
     async with asyncio.timeout(ANSWER_SECONDS):
-        while len(answers) < int(rate * seconds):
-            await asyncio.sleep(0.01)
-    return answers
+        return await asyncio.gather(*asked)
+
+
+def _let_wait(connection: Connection, idle: list[Connection], _: "asyncio.Future[Answer]") -> None:
+    idle.append(connection)
+
+
+def _told(answer: Answer) -> Told:
+    found = RETRY_AFTER.search(answer.head)
+    return answer.status, answer.seconds, answer.began, found[0].decode() if found else ""
 
 
 if __name__ == "__main__":
     _, _url, _rate, _seconds = sys.argv
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        found = runner.run(_send(_url, float(_rate), float(_seconds)))
-    print(json.dumps({"answers": found, "cpu_seconds": time.process_time()}))
+        _answers = runner.run(_send(_url, float(_rate), float(_seconds)))
+    print(json.dumps({"answers": [*map(_told, _answers)], "cpu_seconds": time.process_time()}))

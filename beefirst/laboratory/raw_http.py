@@ -8,10 +8,12 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
+
+import uvloop
 
 Got = TypeVar("Got")
 
@@ -135,51 +137,91 @@ def converse(url: str, talks: Sequence[tuple[bytes, bool]], at_once: int = 8) ->
     return run(talk_all)
 
 
-class Connection:
-    """One connection that is kept open between its requests."""
+class Connection(asyncio.Protocol):
+    """One connection that is kept open between its requests; without a stream or a task, for it is not to be felt."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self) -> None:
+        self._received = b""
+        self._asked: asyncio.Future[Answer] | None = None
+        self._lost = asyncio.get_running_loop().create_future()
+
+    @classmethod
+    async def connect(cls, url: str) -> "Connection":
+        """Connect to the API at `url`, for as long as the loop runs."""
+        place, loop = urlsplit(url), asyncio.get_running_loop()
+        _, connection = await loop.create_connection(cls, str(place.hostname), int(place.port or 80))
+        return connection
 
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str) -> AsyncIterator["Connection"]:
         """Connect to the API at `url`, and hang up at the end of the block, also where the API has died meanwhile."""
-        parts = urlsplit(url)
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        connection = await cls.connect(url)
         try:
-            yield cls(reader, writer)
+            yield connection
         finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+            connection._transport.close()
+            await connection._lost
+
+    @property
+    def is_open(self) -> bool:
+        """Whether another request can be sent."""
+        return not self._transport.is_closing()
 
     async def send(self, content: bytes, *, come_again: bool = False) -> Answer:
         """Send one request and return its answer, which must come within ANSWER_SECONDS; see `send_at_once`."""
         async with asyncio.timeout(ANSWER_SECONDS):
             while True:
-                answer = await self._send_once(content)
-                wait = number_in(answer.head, b"retry-after")
-                if not (come_again and answer.status == 503 and wait):
+                answer = await self.ask(content)
+                if not (come_again and answer.status == 503 and (wait := number_in(answer.head, b"retry-after"))):
                     return answer
                 await asyncio.sleep(wait)
 
-    async def _send_once(self, content: bytes) -> Answer:
-        began, started = time.time(), time.perf_counter()
-        self._writer.write(content)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        body = await self._reader.readexactly(number_in(head, b"content-length"))
-        return Answer(int(head[9:12]), body, time.perf_counter() - started, began, head)
+    def ask(self, content: bytes) -> "asyncio.Future[Answer]":
+        """Send one request and return where its answer will be; the one before must have been answered.
+
+        Raises:
+            ConnectionError: the API has hung up; the future's, if it does so before it has answered.
+        """
+        if not self.is_open:
+            raise ConnectionResetError("the API has hung up")
+        self._asked = asyncio.get_running_loop().create_future()
+        self._began, self._started = time.time(), time.perf_counter()
+        self._transport.write(content)
+        return self._asked
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what to write to."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """End the wait of `ask` as soon as the answer is whole."""
+        self._received += data
+        head, end, body = self._received.partition(b"\r\n\r\n")
+        if self._asked and end and len(body) >= number_in(head, b"content-length"):
+            taken = time.perf_counter() - self._started
+            asked, self._asked, self._received = self._asked, None, b""
+            if not asked.done():
+                asked.set_result(Answer(int(head[9:12]), body, taken, self._began, head + end))
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """End the wait of `ask`, if there is one, with ConnectionError."""
+        self._lost.set_result(None)
+        if self._asked and not self._asked.done():
+            self._asked.set_exception(ConnectionResetError("the API hung up before it answered"))
 
 
 def number_in(head: bytes, name: bytes) -> int:
     """Return the number that a header holds, whose name is given in small letters; 0 where there is none."""
-    lines = (line.partition(b":") for line in head.lower().split(b"\r\n"))
-    return next((int(value) for header, _, value in lines if header == name), 0)
+    return int(head.lower().partition(b"\r\n%s:" % name)[2].partition(b"\r\n")[0] or 0)
 
 
 def run(send: Callable[[], Coroutine[Any, Any, Got]]) -> Got:
     """Return what `send` returns, run in a loop and on a thread of its own: a kernel's main thread already runs one."""
+
+    def run_here() -> Got:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(send())
+
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(send())).result()
+        return thread.submit(run_here).result()
