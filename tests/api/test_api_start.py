@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -240,6 +242,33 @@ def test_a_stop_that_nobody_watches_takes_no_time_for_leave(database: ScratchDat
         assert api.stop() == 0
 
     assert LEAVE not in api.log()
+
+
+REST_SECONDS = 2.0
+
+SLEEPS = re.compile(r"^voluntary_ctxt_switches:\s+(\d+)", re.MULTILINE)
+
+
+def test_at_rest_it_wakes_little_more_than_once_a_second_and_knows_the_time_all_the_same(api: ApiProcess) -> None:
+    def sleeps() -> int:
+        (found,) = SLEEPS.findall(Path(f"/proc/{api.pid}/task/{api.pid}/status").read_text())
+        return int(found)
+
+    first, before = api.get("/health/live").headers["date"], sleeps()
+    time.sleep(REST_SECONDS)
+    woken = sleeps() - before
+
+    assert 1 <= woken <= 5 * REST_SECONDS
+    assert parsedate_to_datetime(api.get("/health/live").headers["date"]) > parsedate_to_datetime(first)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_at_rest_it_hears_a_signal_at_once(database: ScratchDatabase, stop: signal.Signals) -> None:
+    with ProjectCopy() as copy:
+        copy.replace("beefirst/api/server.py", "DATE_SECONDS = 1.0", "DATE_SECONDS = 3600.0")
+        with copy.start(database) as api:
+            api.wait_until_ready().send_signal(stop)
+            assert api.wait_for_end(60) == 0
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
