@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from beefirst.evaluation.report.provenance import describe_host
+from tests.tools.benchmark.beside_barest import barest
 from tests.tools.benchmark.containers import compose, images
 from tests.tools.benchmark.figures import Figure, keep, read_last_run
 from tests.tools.benchmark.hashless import hashless
@@ -25,7 +26,7 @@ from tests.tools.benchmark.sweeping import sweep
 from tests.tools.benchmark.throughput import activate, register
 
 EVERY: tuple[Callable[[int], list[Figure]], ...] = (
-    *(own_cost, hashless, register, activate, latency, start, up, migrations, memory, overload, sweep),
+    *(own_cost, hashless, register, activate, barest, latency, start, up, migrations, memory, overload, sweep),
     *(compose, images),
 )
 PARTS = {part.__name__: part for part in EVERY}

@@ -13,6 +13,7 @@ SECTION = re.compile(rf"{re.escape(HEADING)}.*?(?=^## )", re.DOTALL | re.MULTILI
 
 SHOWN = {
     "register": ("registrations on {cores}", "/health/ready at saturation, p99"),
+    "barest": ("registrations on {cores}, in turns",),
     "activate": ("activations on {cores}",),
     "own_cost": ("main thread for one registration", "PostgreSQL for one registration"),
     "start": ("API, process to ready, by its own stop-watch",),

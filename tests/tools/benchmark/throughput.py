@@ -78,13 +78,13 @@ def _beside_bcrypt(
     send()
     alone, served = [], []
     for _ in range(rounds):
-        alone.append(_rate(hash_for(ROUND_SECONDS, pace.COST, cores).hashes, cores))
-        served.append(_rate([(answer.began, answer.seconds) for answer in send()], cores))
+        alone.append(rate_of(hash_for(ROUND_SECONDS, pace.COST, cores).hashes, cores))
+        served.append(rate_of([(answer.began, answer.seconds) for answer in send()], cores))
     named = f"{what} on {cores} core{'s' * (cores > 1)}"
     return [measured(named, "a second", served, ("bcrypt alone", alone), f"{goal} of bcrypt alone")]
 
 
-def _rate(done: Sequence[tuple[float, float]], cores: int) -> float:
+def rate_of(done: Sequence[tuple[float, float]], cores: int) -> float:
     """Return how many a second were done while all cores were at it, as notebook 09 counts them."""
     return pace.rate_of(pd.DataFrame(done, columns=["began", "seconds"]), cores)
 
