@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -34,8 +34,14 @@ bcrypt.checkpw = lambda *_: True
 """
 """Read by each Python that starts where it is found."""
 
-Round = tuple[float, float]
-"""Requests a second, and milliseconds of CPU for each."""
+
+class Round(NamedTuple):
+    """Requests a second, and milliseconds of CPU for each: in all, and of a service its main thread and PostgreSQL."""
+
+    rate: float
+    cpu: float
+    main: float = 0
+    database: float = 0
 
 
 def hashless(rounds: int) -> list[Figure]:
@@ -53,16 +59,25 @@ def hashless(rounds: int) -> list[Figure]:
             result = measure()
             if number:
                 found[kind].append(result)
-    whole = [cpu for _, cpu in found["registrations without a hash"]]
+    whole = [it.cpu for it in found["registrations without a hash"]]
     figures = [
         figure
         for kind, results in found.items()
         for figure in (
-            measured(kind, "a second", [rate for rate, _ in results]),
-            measured(f"{kind}, CPU", "ms", [cpu for _, cpu in results], ("a registration without a hash", whole)),
+            measured(kind, "a second", [it.rate for it in results]),
+            measured(f"{kind}, CPU", "ms", [it.cpu for it in results], ("a registration without a hash", whole)),
         )
     ]
-    return figures + _round_trips()
+    parts = [
+        figure
+        for kind, results in found.items()
+        if kind.endswith("without a hash")
+        for figure in (
+            measured(f"{kind}, main thread", "ms", [it.main for it in results], goal="1.5 ms"),
+            measured(f"{kind}, PostgreSQL", "ms", [it.database for it in results], goal="0.5 ms"),
+        )
+    ]
+    return [*figures, *parts, *_round_trips()]
 
 
 @contextmanager
@@ -82,7 +97,8 @@ def _send(api: ApiProcess, connection: psycopg.Connection[Any], requests: list[b
     before, started = cpu_of(api, connection), time.perf_counter()
     load.check_status(load.send_all(api.url, requests, CONNECTIONS), status)
     seconds, used = time.perf_counter() - started, cpu_of(api, connection).since(before)
-    return len(requests) / seconds, 1000 * sum(used) / len(requests)
+    main, threads, backends = (1000 * each / len(requests) for each in used)
+    return Round(len(requests) / seconds, main + threads + backends, main, backends)
 
 
 def _lend(url: str) -> Round:
@@ -95,7 +111,7 @@ def _lend(url: str) -> Round:
             cpu, started = time.process_time(), time.perf_counter()
             for _ in range(REQUESTS):
                 await run_step(pool, nothing)
-            return REQUESTS / (time.perf_counter() - started), 1000 * (time.process_time() - cpu) / REQUESTS
+            return Round(REQUESTS / (time.perf_counter() - started), 1000 * (time.process_time() - cpu) / REQUESTS)
 
     return asyncio.run(lend())
 
@@ -110,7 +126,7 @@ def _claim(connection: psycopg.Connection[Any]) -> Round:
     for claim in claims:
         connection.execute(statements.CLAIM_ADDRESS, claim)
     seconds = time.perf_counter() - started
-    return REQUESTS / seconds, 1000 * (time.process_time() - cpu) / REQUESTS
+    return Round(REQUESTS / seconds, 1000 * (time.process_time() - cpu) / REQUESTS)
 
 
 def _round_trips() -> list[Figure]:
