@@ -160,8 +160,9 @@ class Connection(asyncio.Protocol):
         try:
             yield connection
         finally:
-            connection._transport.close()
-            await connection._lost
+            # Where an answer is owed, nobody may be there to take what is left to send.
+            (connection._transport.abort if connection._asked else connection._transport.close)()
+            await asyncio.shield(connection._lost)
 
     @property
     def is_open(self) -> bool:
@@ -183,6 +184,8 @@ class Connection(asyncio.Protocol):
         Raises:
             ConnectionError: the API has hung up; the future's, if it does so before it has answered.
         """
+        if self._asked:
+            raise RuntimeError("the request before has no answer yet")
         if not self.is_open:
             raise ConnectionResetError("the API has hung up")
         self._asked = asyncio.get_running_loop().create_future()
@@ -195,14 +198,20 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """End the wait of `ask` as soon as the answer is whole."""
+        """End the wait of `ask` as soon as the answer is whole; hang up on what nobody waits for, or is no answer."""
+        if not self._asked or self._asked.done():
+            return self._transport.abort()
         self._received += data
         head, end, body = self._received.partition(b"\r\n\r\n")
-        if self._asked and end and len(body) >= number_in(head, b"content-length"):
-            taken = time.perf_counter() - self._started
-            asked, self._asked, self._received = self._asked, None, b""
-            if not asked.done():
-                asked.set_result(Answer(int(head[9:12]), body, taken, self._began, head + end))
+        try:
+            length = number_in(head, b"content-length") if end else 0
+            if end and len(body) >= length:
+                taken = time.perf_counter() - self._started
+                answer = Answer(int(head[9:12]), body[:length], taken, self._began, head + end)
+                asked, self._asked, self._received = self._asked, None, b""
+                asked.set_result(answer)
+        except ValueError:
+            self._transport.abort()
 
     def connection_lost(self, _: Exception | None) -> None:
         """End the wait of `ask`, if there is one, with ConnectionError."""

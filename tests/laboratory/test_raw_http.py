@@ -51,6 +51,29 @@ def test_an_answer_is_whole_in_however_many_pieces_it_comes(pieces: list[bytes])
     assert (second.status, second.head, second.body) == (200, HEAD, BODY)
 
 
+def test_what_follows_an_answer_is_no_part_of_it() -> None:
+    first, _ = converse([[HEAD + BODY + b"more"], [HEAD + BODY]], ask_twice)
+
+    assert first.body == BODY
+
+
+def test_an_answer_that_comes_too_late_is_never_the_next_ones() -> None:
+    async def give_up_and_ask(connection: Connection) -> list[Answer]:
+        connection.ask(LIVE).cancel()
+        while connection.is_open:
+            await asyncio.sleep(0.001)
+        return [await connection.ask(LIVE)]
+
+    with pytest.raises((ConnectionError, RuntimeError)):
+        converse([[HEAD + BODY], [HEAD + BODY]], give_up_and_ask)
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-other program\r\n\r\n", HEAD.replace(b"4", b"four")])
+def test_what_is_no_answer_is_an_error_at_once(answer: bytes) -> None:
+    with pytest.raises(ConnectionError, match="hung up before it answered"):
+        converse([[answer], [HEAD + BODY]], ask_twice)
+
+
 @pytest.mark.parametrize("pieces", [[], [HEAD], [HEAD, BODY[:-1]]], ids=["nothing", "a head", "half a body"])
 def test_a_server_that_hangs_up_before_it_has_answered_is_an_error_at_once(pieces: list[bytes]) -> None:
     with pytest.raises(ConnectionError, match="hung up before it answered"):

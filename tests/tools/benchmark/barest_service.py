@@ -1,12 +1,13 @@
 """The least service that claims addresses with the libraries that beefirst uses: what they cost by themselves.
 
-python -m tests.tools.benchmark.barest_service PORT, with DATABASE_URL in its environment.
+python -m tests.tools.benchmark.barest_service PORT COST, with DATABASE_URL in its environment.
 
 One route takes a claim, hashes on threads, runs the statement and answers. It has no limits, no rules for addresses and
 passwords, no mail, no metrics, no request ids and no events in its log; it answers as soon as it can.
 """
 
 import asyncio
+import gc
 import os
 import secrets
 import sys
@@ -21,13 +22,14 @@ from fastapi import FastAPI
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel
 
-from beefirst.database.pool import APPLICATION_NAME
+from beefirst.database.pool import APPLICATION_NAME, PLANNING
 from beefirst.database.registrations import MAILS_A_DAY
+from beefirst.database.session import connection_parameters
 from beefirst.database.statements import CLAIM_ADDRESS
 from beefirst.passwords import NICENESS
-from beefirst.settings import Settings
+from beefirst.urls import DatabaseUrl
 
-LIMITS = {"ttl_seconds": 60, "mails_a_day": MAILS_A_DAY}
+LIMITS = {"ttl_seconds": 3600, "mails_a_day": MAILS_A_DAY}
 
 
 class Claim(BaseModel):
@@ -45,13 +47,14 @@ def create_app(database_url: str, cost: int) -> FastAPI:
         cost: bcrypt's.
     """
     threads = ThreadPoolExecutor(len(os.sched_getaffinity(0)), initializer=_be_as_nice_as_the_service)
-    parameters = {"autocommit": True, "application_name": APPLICATION_NAME}
+    parameters = connection_parameters(DatabaseUrl(database_url), APPLICATION_NAME, **PLANNING)
     pool = AsyncConnectionPool(database_url, min_size=4, open=False, kwargs=parameters)
 
     @asynccontextmanager
     async def opened(_: FastAPI) -> AsyncIterator[None]:
         async with pool:
             await pool.wait()
+            gc.freeze()
             yield
 
     app = FastAPI(lifespan=opened)
@@ -63,21 +66,26 @@ def create_app(database_url: str, cost: int) -> FastAPI:
             threads, lambda: bcrypt.hashpw(claim.password.encode(), bcrypt.gensalt(cost)).decode()
         )
         values = {"email": claim.email, "password_hash": await hashing, "code": f"{secrets.randbelow(10_000):04}"}
-        async with pool.connection() as connection:
+        connection = await pool.getconn()
+        try:
             await (await connection.execute(CLAIM_ADDRESS, LIMITS | values)).fetchone()
+        finally:
+            await pool.putconn(connection)
         return {"message": "A code is on its way."}
 
     return app
 
 
 def _be_as_nice_as_the_service() -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    thread = threading.get_native_id()
+    os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 if __name__ == "__main__":
-    settings = Settings.load()
     uvicorn.run(
-        create_app(settings.database_url.get_secret_value(), settings.bcrypt_cost),
+        create_app(os.environ["DATABASE_URL"], int(sys.argv[2])),
         port=int(sys.argv[1]),
         log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=2,
     )

@@ -1,5 +1,6 @@
 """What beefirst does beside hashing and claiming, and what that costs: the same load on the barest service."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,11 +16,12 @@ from beefirst.laboratory.bcrypt_alone import hash_for
 from beefirst.laboratory.environment import clean_environment
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.machine.ports import free_port
-from beefirst.machine.processes import answers
+from beefirst.machine.processes import answers, end_with_parent
 from beefirst.machine.waiting import wait_until
 from tests.tools.benchmark import load
 from tests.tools.benchmark.cpu import CpuSeconds
 from tests.tools.benchmark.figures import Figure, measured
+from tests.tools.benchmark.own_cost import ALONE
 from tests.tools.benchmark.throughput import CONNECTIONS, ROUND_SECONDS, rate_of
 
 BAREST = "the barest service of the same libraries"
@@ -42,8 +44,8 @@ def barest(rounds: int) -> list[Figure]:
         services = {"beefirst": parts.enter_context(_beefirst()), BAREST: parts.enter_context(_barest())}
         for number in range(rounds + 1):
             alone = rate_of([*hash_for(ROUND_SECONDS, pace.COST).hashes], load.CORES)
-            for name, service in services.items():
-                rate, cost = _send(service)
+            for name in sorted(services, reverse=bool(number % 2)):
+                rate, cost = _send(services[name])
                 if number:  # the first round fills caches, and prepares statements
                     rates[name].append(rate)
                     costs[name].append(cost)
@@ -74,19 +76,23 @@ def _claimed(service: Service) -> int:
 
 @contextmanager
 def _beefirst() -> Iterator[Service]:
-    with ScratchDatabase() as database, start_api(database.url) as api, database.connect() as connection:
+    with ScratchDatabase() as database, start_api(database.url, **ALONE) as api, database.connect() as connection:
         yield Service(api.url, api.pid, connection)
 
 
 @contextmanager
 def _barest() -> Iterator[Service]:
     port = free_port()
-    url, command = f"http://127.0.0.1:{port}", [sys.executable, "-m", "tests.tools.benchmark.barest_service", str(port)]
+    url, module = f"http://127.0.0.1:{port}", "tests.tools.benchmark.barest_service"
+    command, end = [sys.executable, "-m", module, str(port), str(pace.COST)], end_with_parent(signal.SIGKILL)
     with ScratchDatabase() as database, database.connect() as connection:
         start_api(database.url).stop()  # which leaves its schema
-        with subprocess.Popen(command, env=clean_environment() | {"DATABASE_URL": database.url}) as process:
+        environment = clean_environment() | {"DATABASE_URL": database.url}
+        with subprocess.Popen(command, env=environment, preexec_fn=end) as process:
             try:
-                wait_until(lambda: answers(f"{url}/openapi.json"), 60)
+                wait_until(lambda: process.poll() is not None or answers(f"{url}/openapi.json"), 60)
+                if process.poll() is not None:
+                    raise RuntimeError("the barest service has ended: its last lines stand above")
                 yield Service(url, process.pid, connection)
             finally:
                 process.terminate()

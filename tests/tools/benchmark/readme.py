@@ -13,7 +13,7 @@ SECTION = re.compile(rf"{re.escape(HEADING)}.*?(?=^## )", re.DOTALL | re.MULTILI
 
 SHOWN = {
     "register": ("registrations on {cores}", "/health/ready at saturation, p99"),
-    "barest": ("registrations on {cores}, in turns",),
+    "barest": ("main thread for one registration of many",),
     "activate": ("activations on {cores}",),
     "own_cost": ("main thread for one registration", "PostgreSQL for one registration"),
     "start": ("API, process to ready, by its own stop-watch",),
@@ -40,7 +40,7 @@ def _line(name: str, part: Mapping[str, Any]) -> str:
         return f"| {name.replace('{cores}', 'all cores')} | not measured | | | |"
     figure, beside = found[-1], ""
     if figure["ratio"] is not None:
-        beside = f"{figure['ratio']:.2g} of {figure['reference']} ({figure['reference_value']:.3g})"
+        beside = f"{figure['ratio']:.3g} of {figure['reference']} ({figure['reference_value']:.3g})"
     where = f"{part['machine']}, {part['date'].split()[0]}"
     return f"| {figure['name']} | {figure['value']:.3g} {figure['unit']} | {beside} | {figure['goal']} | {where} |"
 
