@@ -42,7 +42,7 @@ def hash_for(seconds: float, cost: int, threads: int = CORES) -> Alone:
     deadline, salt = time.perf_counter() + seconds, bcrypt.gensalt(cost)
 
     def hash_until_then() -> tuple[list[tuple[float, float]], float]:
-        _be_as_nice_as_the_service()
+        be_as_nice_as_the_service()
         hashes, cpu, started = list[tuple[float, float]](), time.thread_time(), time.perf_counter()
         while (began := time.perf_counter()) < deadline:
             at = time.time()
@@ -55,7 +55,8 @@ def hash_for(seconds: float, cost: int, threads: int = CORES) -> Alone:
     return Alone([it for hashes, _ in done for it in hashes], sum(share for _, share in done) / threads)
 
 
-def _be_as_nice_as_the_service() -> None:
+def be_as_nice_as_the_service() -> None:
+    """Give this thread the priority of those on which the service hashes, or a lower one that it has already."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))

@@ -183,11 +183,12 @@ class Connection(asyncio.Protocol):
 
         Raises:
             ConnectionError: the API has hung up; the future's, if it does so before it has answered.
+            RuntimeError: the one before has no answer yet.
         """
-        if self._asked:
-            raise RuntimeError("the request before has no answer yet")
         if not self.is_open:
             raise ConnectionResetError("the API has hung up")
+        if self._asked:
+            raise RuntimeError("the request before has no answer yet")
         self._asked = asyncio.get_running_loop().create_future()
         self._began, self._started = time.time(), time.perf_counter()
         self._transport.write(content)

@@ -11,7 +11,6 @@ import gc
 import os
 import secrets
 import sys
-import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -26,7 +25,7 @@ from beefirst.database.pool import APPLICATION_NAME, PLANNING
 from beefirst.database.registrations import MAILS_A_DAY
 from beefirst.database.session import connection_parameters
 from beefirst.database.statements import CLAIM_ADDRESS
-from beefirst.passwords import NICENESS
+from beefirst.laboratory.bcrypt_alone import be_as_nice_as_the_service
 from beefirst.urls import DatabaseUrl
 
 LIMITS = {"ttl_seconds": 3600, "mails_a_day": MAILS_A_DAY}
@@ -46,7 +45,7 @@ def create_app(database_url: str, cost: int) -> FastAPI:
         database_url: of a database that the migrations have made.
         cost: bcrypt's.
     """
-    threads = ThreadPoolExecutor(len(os.sched_getaffinity(0)), initializer=_be_as_nice_as_the_service)
+    threads = ThreadPoolExecutor(len(os.sched_getaffinity(0)), initializer=be_as_nice_as_the_service)
     parameters = connection_parameters(DatabaseUrl(database_url), APPLICATION_NAME, **PLANNING)
     pool = AsyncConnectionPool(database_url, min_size=4, open=False, kwargs=parameters)
 
@@ -74,11 +73,6 @@ def create_app(database_url: str, cost: int) -> FastAPI:
         return {"message": "A code is on its way."}
 
     return app
-
-
-def _be_as_nice_as_the_service() -> None:
-    thread = threading.get_native_id()
-    os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def barest(rounds: int) -> list[Figure]:
     with ExitStack() as parts:
         services = {"beefirst": parts.enter_context(_beefirst()), BAREST: parts.enter_context(_barest())}
         for number in range(rounds + 1):
-            alone = rate_of([*hash_for(ROUND_SECONDS, pace.COST).hashes], load.CORES)
+            alone = rate_of(hash_for(ROUND_SECONDS, pace.COST).hashes, load.CORES)
             for name in sorted(services, reverse=bool(number % 2)):
                 rate, cost = _send(services[name])
                 if number:  # the first round fills caches, and prepares statements
