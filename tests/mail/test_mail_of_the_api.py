@@ -15,7 +15,7 @@ import pytest
 from beefirst.laboratory.api_process import ApiProcess, start_api
 from beefirst.laboratory.clock import let_pass
 from beefirst.laboratory.scratch_database import ScratchDatabase
-from beefirst.machine.waiting import wait_until
+from beefirst.machine.waiting import wait_for, wait_until
 from tests.support.http_client import activate, change, fetch_row, register
 from tests.support.mail_servers import WatchedMailbox, refusing, stalling
 
@@ -95,9 +95,10 @@ def stalling_mails(mailing: MailingApi) -> Iterator[StallingMails]:
 
 
 def logged_at(api: ApiProcess, words: str, request: str = "") -> datetime:
-    """Return when an API logged some words on behalf of a request."""
-    line = next(line for line in api.log().splitlines() if words in line and request in line)
-    return datetime.fromisoformat(line[: len("2026-01-01 00:00:00,000")])
+    """Return when an API logged some words on behalf of a request, which may be after what they tell of."""
+    lines = wait_for(lambda: [line for line in api.log().splitlines() if words in line and request in line])
+    assert lines, f"not logged: {words}"
+    return datetime.fromisoformat(lines[0][: len("2026-01-01 00:00:00,000")])
 
 
 def test_the_answer_does_not_wait_for_the_mail(stalling_mails: StallingMails) -> None:
