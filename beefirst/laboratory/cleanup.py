@@ -6,6 +6,7 @@ process that is killed, the reaper clears up (see `reaper`).
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Self
 
 from beefirst.laboratory.environment import clean_environment
+from beefirst.machine.processes import stop_signals
 
 DISMISSAL_SECONDS = 5
 
@@ -65,18 +67,22 @@ class Owned:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let an interrupt wait until the block is over, so that nothing is made without being noted, or closed by half."""
+    """Let what interrupts wait until the block is over, so that nothing is made without being noted, or closed by half.
+
+    Those are the signals that ask to stop and that this process handles: one that it does not handle ends it.
+    """
     if threading.current_thread() is not threading.main_thread():  # interrupts reach the main thread alone
         yield
         return
     waiting: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: waiting.append(number))
-    try:
+    with ExitStack() as handlers:
+        handlers.callback(lambda: [*map(signal.raise_signal, waiting)])
+        for number in stop_signals():
+            handler = signal.getsignal(number)
+            if callable(handler):
+                handlers.callback(signal.signal, number, handler)
+                signal.signal(number, lambda number, _: waiting.append(number))
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if waiting:
-            signal.raise_signal(signal.SIGINT)
 
 
 def close_with(owner: object, close: Callable[[], object]) -> Callable[[], object]:
@@ -135,9 +141,7 @@ class _Reaper:
     """The reaper of this process: started with the first thing that is made, dismissed at an orderly end."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="beefirst-evaluation-"))
-        # As root, an embedded server runs under another account, which must be able to reach its folder in here.
-        self.folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        self.folder = Path(tempfile.gettempdir(), f"beefirst-evaluation-{secrets.token_hex(8)}")
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "beefirst.laboratory.reaper"],
             bufsize=0,
@@ -149,7 +153,10 @@ class _Reaper:
             start_new_session=True,  # Jupyter kills a kernel together with its process group
         )
         weakref.finalize(self, _dismiss, self._process, self.folder)
-        self.tell("register", "folder", self.folder)
+        self.tell("register", "folder", self.folder)  # first, for a process may be killed between two lines
+        self.folder.mkdir(0o700)
+        if os.geteuid() == 0:  # an embedded server runs under another account, and must be able to reach its folder
+            self.folder.chmod(0o711)
 
     def tell(self, *words: object) -> None:
         """Send a line, which holds what must not show in the arguments or the environment of a process."""

@@ -1,10 +1,12 @@
 """Running notebooks, and what becomes of those that stop."""
 
 import errno
+import gc
 import signal
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -173,6 +175,54 @@ def test_an_interrupt_leaves_no_kernel(tmp_path: Path) -> None:
 
     wait_until(lambda: not any(kernel.is_running() for kernel in kernels))
     assert threading.active_count() < 20
+
+
+def interrupted_at_its_end(function: Callable[..., object]) -> Callable[..., object]:
+    """Return a function that is interrupted once it has done its work, and before it returns."""
+
+    def interrupt(*arguments: object, **named: object) -> object:
+        made = function(*arguments, **named)
+        signal.raise_signal(signal.SIGINT)
+        return made
+
+    return interrupt
+
+
+def test_an_interrupt_amid_the_making_of_its_folder_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_notebook(tmp_path, "1 + 1")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "mkdtemp", interrupted_at_its_end(tempfile.mkdtemp))
+
+    with pytest.raises(KeyboardInterrupt):
+        run_notebook(path)
+
+    gc.collect()
+    assert [*tmp_path.glob("beefirst-*")] == []
+
+
+@pytest.mark.parametrize("moment", ["first", "last"])
+def test_an_interrupt_while_the_run_begins_leaves_nothing_pending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, moment: str
+) -> None:
+    class Interrupting(threading.Thread):
+        def start(self) -> None:
+            if moment == "first":
+                signal.raise_signal(signal.SIGINT)
+            super().start()
+            if moment == "last":
+                signal.raise_signal(signal.SIGINT)
+
+    path = write_notebook(tmp_path, "1 + 1")
+    monkeypatch.setattr(runner, "Thread", Interrupting)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_notebook(path)
+
+    gc.collect()
+    assert own_kernels() == []
+    assert caplog.messages == []  # where asyncio says that a task was destroyed
 
 
 def test_of_threads_that_an_interrupt_cuts_off_a_heartbeat_alone_is_no_news(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from beefirst.embedded_postgres.server import EmbeddedServer
+from beefirst.laboratory.environment import clean_environment
 from beefirst.machine.waiting import wait_until
 from tests.support.kernels import API, POSTGRES, REAPER, TESTBED, Kernel, running_kernel
 
@@ -215,3 +216,51 @@ def test_what_threads_make_first_at_once_lies_in_one_folder_and_stays() -> None:
     )
 
     assert (done.stdout, done.stderr) == ("1 8\n", "")
+
+
+KILLED = """
+import os, signal, subprocess
+from beefirst.laboratory.cleanup import new_folder
+class Killing(subprocess.Popen):
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        os.kill(os.getpid(), signal.SIGKILL)
+subprocess.Popen = Killing
+new_folder("first-")
+"""
+
+
+def test_who_is_killed_while_its_reaper_starts_leaves_no_folder(tmp_path: Path) -> None:
+    environment = clean_environment() | {"TMPDIR": str(tmp_path)}
+    killed = subprocess.run([sys.executable, "-c", KILLED], env=environment, timeout=60, check=False)
+
+    assert killed.returncode == -signal.SIGKILL
+    wait_until(lambda: [*tmp_path.iterdir()] == NOTHING)
+
+
+MAKING = """
+import signal, sys
+from beefirst.laboratory.cleanup import uninterrupted
+from beefirst.machine.processes import interrupt_once
+interrupt_once()
+try:
+    with uninterrupted(), uninterrupted():
+        signal.raise_signal(int(sys.argv[1]))
+        print("made")
+    print("not interrupted")
+except KeyboardInterrupt:
+    print("interrupted")
+try:
+    signal.raise_signal(int(sys.argv[1]))  # so soon after the first it is not heeded
+finally:
+    print("over")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_asks_to_stop_waits_until_a_thing_is_made(number: signal.Signals) -> None:
+    made = subprocess.run(
+        [sys.executable, "-c", MAKING, str(int(number))], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (made.stdout.split(), made.stderr, made.returncode) == (["made", "interrupted", "over"], "", 0)

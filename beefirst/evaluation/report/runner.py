@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL
@@ -27,6 +27,7 @@ from beefirst.evaluation.promises import CHECKS
 from beefirst.evaluation.records import NOT_FINISHED, Check, Record, load_record, make_record, save_record
 from beefirst.evaluation.run_context import RunContext, kernel_arguments
 from beefirst.evaluation.verdict import NOT_RUN, conclude_from
+from beefirst.laboratory.cleanup import uninterrupted
 
 CELL_SECONDS = 1200
 """How long one cell may take: that of notebook 00 runs all others, also on a machine that is busy."""
@@ -80,7 +81,9 @@ def run_notebook(
     """
     records = records or RunContext.current().records_folder
     notebook, started = nbformat.read(path, as_version=4), time.monotonic()
-    with TemporaryDirectory(prefix="beefirst-run-") as folder:
+    with ExitStack() as left:
+        with uninterrupted():
+            folder = left.enter_context(TemporaryDirectory(prefix="beefirst-run-"))
         told = kernel_arguments(records, Path(folder), others, seconds_from_command)
         execution = _Execution(
             notebook, path.parent, os.environ if environment is None else environment, told, Path(folder, "kernel.log")
@@ -121,6 +124,8 @@ class _Execution:
 
     POLL_SECONDS = 0.1
 
+    _task: asyncio.Task[None]
+
     def __init__(
         self,
         notebook: NotebookNode,
@@ -142,7 +147,6 @@ class _Execution:
             config=Config({"KernelManager": {"transport_encryption": "auto"}}),
         )
         self._loop = asyncio.new_event_loop()
-        self._task = self._loop.create_task(self._execute())
         self._result: Future[str] = Future()
         self._thread = Thread(target=self._run, daemon=True)
         self._over = Event()  # a join that is interrupted takes the thread for ended, before Python 3.13
@@ -150,15 +154,16 @@ class _Execution:
     def wait(self, progress: Progress) -> str:
         """Return the error that ended the notebook as one line, or nothing."""
         try:
-            self._thread.start()
+            with uninterrupted():
+                self._thread.start()
             while not self._over.wait(self.POLL_SECONDS):
                 progress(self._done, self._total)
         except BaseException:  # an interrupt: no kernel is left behind
             # nbclient goes on looking whether the kernel lives, on a thread of its own, too, and its look then fails:
             # that is no news.
             self._loop.set_exception_handler(lambda *_: None)
-            with _failing_heartbeats_unseen():
-                self._loop.call_soon_threadsafe(self._task.cancel)
+            with _failing_heartbeats_unseen(), suppress(RuntimeError):  # the loop is closed: it has ended just now
+                self._loop.call_soon_threadsafe(lambda: self._task.cancel())
                 if self._thread.ident:
                     self._over.wait(END_SECONDS)
             raise
@@ -167,6 +172,7 @@ class _Execution:
 
     def _run(self) -> None:
         try:
+            self._task = self._loop.create_task(self._execute())
             self._loop.run_until_complete(self._task)
             self._result.set_result("")
         except CellExecutionError as error:
