@@ -14,6 +14,7 @@ from pathlib import Path
 from subprocess import DEVNULL
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
+from typing import Self
 
 import nbformat
 from jupyter_client.channels import HBChannel
@@ -83,13 +84,12 @@ def run_notebook(
     notebook, started = nbformat.read(path, as_version=4), time.monotonic()
     with ExitStack() as left:
         with uninterrupted():
-            folder = left.enter_context(TemporaryDirectory(prefix="beefirst-run-"))
-        told = kernel_arguments(records, Path(folder), others, seconds_from_command)
-        execution = _Execution(
-            notebook, path.parent, os.environ if environment is None else environment, told, Path(folder, "kernel.log")
-        )
+            folder = Path(left.enter_context(TemporaryDirectory(prefix="beefirst-run-")))
+            told = kernel_arguments(records, folder, others, seconds_from_command)
+            own = os.environ if environment is None else environment
+            execution = left.enter_context(_Execution(notebook, path.parent, own, told, folder / "kernel.log"))
         error = execution.wait(progress or (lambda *_: None))
-        record, seconds = load_record(path.stem, Path(folder)), time.monotonic() - started
+        record, seconds = load_record(path.stem, folder), time.monotonic() - started
     if error or record is None or record.verdict == NOT_FINISHED:
         record = _stopped(path.stem, record, error or "it came to no verdict", seconds)
     record = record.model_copy(update={"seconds": round(seconds, 1)})  # the kernel's start included
@@ -120,11 +120,12 @@ def _promised(notebook: str) -> list[Check]:
 
 
 class _Execution:
-    """A notebook at work on a thread of its own, for a kernel that runs another has an event loop already."""
+    """A notebook at work on a thread of its own, for a kernel that runs another has an event loop already.
+
+    It works while its `with` block lasts, and no kernel is left behind by a block that is interrupted.
+    """
 
     POLL_SECONDS = 0.1
-
-    _task: asyncio.Task[None]
 
     def __init__(
         self,
@@ -147,32 +148,34 @@ class _Execution:
             config=Config({"KernelManager": {"transport_encryption": "auto"}}),
         )
         self._loop = asyncio.new_event_loop()
+        self._task = self._loop.create_task(self._execute())
         self._result: Future[str] = Future()
         self._thread = Thread(target=self._run, daemon=True)
         self._over = Event()  # a join that is interrupted takes the thread for ended, before Python 3.13
 
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._over.is_set():
+            return
+        # nbclient goes on looking whether the kernel lives, on a thread of its own, too, and its look then fails: that
+        # is no news.
+        self._loop.set_exception_handler(lambda *_: None)
+        with _failing_heartbeats_unseen(), suppress(RuntimeError):  # the loop is closed: it has ended just now
+            self._loop.call_soon_threadsafe(self._task.cancel)
+            self._over.wait(END_SECONDS)
+
     def wait(self, progress: Progress) -> str:
         """Return the error that ended the notebook as one line, or nothing."""
-        try:
-            with uninterrupted():
-                self._thread.start()
-            while not self._over.wait(self.POLL_SECONDS):
-                progress(self._done, self._total)
-        except BaseException:  # an interrupt: no kernel is left behind
-            # nbclient goes on looking whether the kernel lives, on a thread of its own, too, and its look then fails:
-            # that is no news.
-            self._loop.set_exception_handler(lambda *_: None)
-            with _failing_heartbeats_unseen(), suppress(RuntimeError):  # the loop is closed: it has ended just now
-                self._loop.call_soon_threadsafe(lambda: self._task.cancel())
-                if self._thread.ident:
-                    self._over.wait(END_SECONDS)
-            raise
+        while not self._over.wait(self.POLL_SECONDS):
+            progress(self._done, self._total)
         progress(self._done, self._total)
         return self._result.result()
 
     def _run(self) -> None:
         try:
-            self._task = self._loop.create_task(self._execute())
             self._loop.run_until_complete(self._task)
             self._result.set_result("")
         except CellExecutionError as error:
