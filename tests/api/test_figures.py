@@ -27,7 +27,7 @@ def figures(api: ApiProcess) -> dict[str, float]:
 
 
 def test_they_tell_how_long_passwords_wait_for_a_thread(database: ScratchDatabase) -> None:
-    with start_api(database.url, BCRYPT_COST=12) as api, ThreadPoolExecutor(8) as clients:
+    with start_api(database.url) as api, ThreadPoolExecutor(8) as clients:
         register(api, ADA)
         alone = figures(api)
         list(clients.map(partial(register, api), (f"{number}@example.com" for number in range(8))))

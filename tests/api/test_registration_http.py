@@ -145,7 +145,7 @@ def test_no_answer_about_accounts_is_kept_in_a_cache(testbed: Testbed) -> None:
         post(testbed, "/v1/register", json={}),
         post(testbed, "/v1/register", content=b"x" * 17_000, headers=JSON),
         post(testbed, "/v1/activate", json={"code": "0000"}),
-        httpx.get(testbed.apis[0].url + "/v1/activate", trust_env=False),
+        httpx.get(testbed.apis[0].url + "/v1/activate", timeout=60, trust_env=False),
     ]
 
     assert [answer.status_code for answer in answers] == [202, 422, 413, 401, 405]

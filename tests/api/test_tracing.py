@@ -22,6 +22,7 @@ from beefirst.laboratory.trace_collector import TraceCollector
 from beefirst.machine.ports import free_port
 from beefirst.machine.waiting import wait_until
 from tests.conftest import SECRET
+from tests.support.clock_minute import wait_for_room_in_the_minute
 from tests.support.http_client import activate, fetch_row, register, send, wrong
 from tests.support.mail_servers import refusing
 
@@ -236,6 +237,7 @@ def test_an_answer_that_is_a_failure_of_the_service_is_marked_and_a_refusal_is_n
     start: Start, collector: TraceCollector
 ) -> None:
     api = start(CLIENT_LIMIT=1)
+    wait_for_room_in_the_minute()
     answers = [send(api, "/v1/register", json={}).status_code for _ in range(2)]
     send(api, "/nowhere")
     spans = collector.wait_for_names("POST /v1/register", "POST /v1/register", "POST")

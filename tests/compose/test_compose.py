@@ -32,7 +32,7 @@ def test_one_command_brings_up_three_ports(stack: ComposeStack) -> None:
         names = catalog.connections(connection)["application_name"].tolist()
 
     assert "beefirst-api" in names
-    assert httpx.get(f"{stack.api_url}/health/ready").json()["status"] == "ready"
+    assert httpx.get(f"{stack.api_url}/health/ready", timeout=60).json()["status"] == "ready"
 
 
 def test_the_api_is_ready_within_the_budget_from_the_command_on(stack: ComposeStack) -> None:
@@ -83,13 +83,13 @@ def test_the_table_can_be_looked_at_with_psql(stack: ComposeStack) -> None:
 
 def test_an_account_comes_to_be_by_hand(stack: ComposeStack) -> None:
     person = {"email": "by-hand@example.com", "password": "correct horse"}
-    registered = httpx.post(f"{stack.api_url}/v1/register", json=person, timeout=10)
+    registered = httpx.post(f"{stack.api_url}/v1/register", json=person, timeout=60)
     assert registered.status_code == 202
 
     wait_until(lambda: "by-hand@example.com" in stack.run("logs", "api").stdout, HANGS_SECONDS)
     mail = stack.shell("docker compose logs --no-log-prefix api | grep 'DEMO MAIL'")
     code = re.findall(r"to by-hand@example\.com: your code is ([0-9]{4})", mail)[-1]
-    activated = httpx.post(f"{stack.api_url}/v1/activate", json={"code": code}, auth=tuple(person.values()), timeout=10)
+    activated = httpx.post(f"{stack.api_url}/v1/activate", json={"code": code}, auth=tuple(person.values()), timeout=60)
 
     assert activated.status_code == 200
 
@@ -118,14 +118,14 @@ def test_a_new_volume_has_an_order_of_letters_that_no_release_of_the_image_chang
 
 
 def test_jupyterlab_opens_on_the_first_notebook_without_a_token(stack: ComposeStack) -> None:
-    answer = httpx.get(stack.notebook_url, follow_redirects=True)
+    answer = httpx.get(stack.notebook_url, follow_redirects=True, timeout=60)
 
     assert answer.status_code == 200
     assert answer.url.path == "/lab/tree/00_start_here.ipynb"
 
 
 def test_jupyterlab_refuses_a_foreign_host_name(stack: ComposeStack) -> None:
-    assert httpx.get(f"{stack.notebook_url}/api", headers={"Host": "evil.example"}).status_code == 403
+    assert httpx.get(f"{stack.notebook_url}/api", headers={"Host": "evil.example"}, timeout=60).status_code == 403
 
 
 def test_an_open_address_without_a_token_refuses_to_start(stack: ComposeStack) -> None:

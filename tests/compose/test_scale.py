@@ -91,7 +91,7 @@ def test_the_balancer_gives_every_replica_its_share(scaled: ScaledStack) -> None
         return [sum(one in log for one in ids) for log in scaled.logs().values()]
 
     wait_until(lambda: len(counts := served()) == REPLICAS and all(counts), 120)
-    assert all(sum(one in log for log in scaled.logs().values()) == 1 for one in ids)
+    wait_until(lambda: all(sum(one in log for log in scaled.logs().values()) == 1 for one in ids), 60)
 
 
 def test_an_account_comes_to_be_whichever_replicas_are_asked(scaled: ScaledStack) -> None:

@@ -23,9 +23,9 @@ from tests.conftest import SECRET, change_url
 from tests.support.databases import SHIPPED
 
 
-def refuse(url: str, kind: type[BeefirstError] = DatabaseRefusedError) -> str:
+def refuse(url: str, kind: type[BeefirstError] = DatabaseRefusedError, seconds: float = 10) -> str:
     """Prepare a database that must be refused, and return the one line that says why."""
-    settings = Settings.load(database_url=url, startup_timeout_seconds=1)
+    settings = Settings.load(database_url=url, startup_timeout_seconds=seconds)
     with pytest.raises(kind) as refusal:
         asyncio.run(prepare_database(settings, SHIPPED, StartupTimeline()))
 
@@ -47,7 +47,7 @@ def test_a_database_that_never_starts_is_given_up_with_one_line(caplog: pytest.L
     caplog.set_level("INFO", "beefirst.database")
     began = time.monotonic()
 
-    line = refuse(f"postgresql://beefirst:{SECRET}@{address}", DatabaseUnavailableError)
+    line = refuse(f"postgresql://beefirst:{SECRET}@{address}", DatabaseUnavailableError, seconds=1)
 
     assert time.monotonic() - began > 0.4, "it was not waited for; the last pause alone is half a second"
     assert line == (
@@ -106,7 +106,7 @@ def test_of_several_hosts_one_that_refuses_is_waited_for_since_another_may_take_
     parts = urlsplit(change_url(database.url, password=SECRET))
     twice = parts.netloc + "," + parts.netloc.rpartition("@")[2]
 
-    line = refuse(parts._replace(netloc=twice).geturl(), DatabaseUnavailableError)
+    line = refuse(parts._replace(netloc=twice).geturl(), DatabaseUnavailableError, seconds=1)
 
     assert "within 1 s (FATAL:  password authentication failed for user" in line
     assert SECRET not in line

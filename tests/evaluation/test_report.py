@@ -277,7 +277,7 @@ def test_a_hangup_that_it_was_told_to_ignore_does_not_end_it_and_a_signal_leaves
     ):
         wait_until(lambda: process.poll() is not None or any(temporary.glob("beefirst-run-*")), 60)
         process.send_signal(signal.SIGHUP)
-        wait_until(lambda: process.poll() is not None or "\n02_" in output.read_text(), 60)
+        wait_until(lambda: process.poll() is not None or "\n02_" in output.read_text(), 300)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)

@@ -13,6 +13,7 @@ from beefirst.evaluation.notebook_list import FIRST
 from beefirst.evaluation.report.pdf import BROWSERS
 from beefirst.laboratory.environment import clean_environment
 from beefirst.machine.folders import CHECKOUT
+from beefirst.machine.waiting import wait_until
 from tests.support.folders import open_folder
 
 COMMAND = "python -m beefirst report --output report"
@@ -67,5 +68,5 @@ def test_the_page_is_printed_as_a_pdf(report: Report) -> None:
 
 
 def test_it_leaves_nothing_behind_and_writes_no_record_for_a_reader(report: Report) -> None:
-    assert [path.name for path in (report.place / "tmp").iterdir() if path.name.startswith("beefirst")] == []
+    wait_until(lambda: [*(report.place / "tmp").glob("beefirst*")] == [])
     assert list((report.place / "data").rglob("*.json")) == []

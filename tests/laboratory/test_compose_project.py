@@ -39,7 +39,7 @@ HANGS = "case $1 in ps) exec sleep 600;; esac"
 def test_what_is_missing_for_an_engine_is_said(
     docker: Path, monkeypatch: pytest.MonkeyPatch, script: str, missing: str
 ) -> None:
-    monkeypatch.setattr(compose_project, "ENGINE_SECONDS", 60 if "sleep" not in script else 0.5)
+    monkeypatch.setattr(compose_project, "ENGINE_SECONDS", 60 if "sleep" not in script else 2)
     docker.write_text(f"#!/bin/sh\n{script}\n")
 
     assert missing_engine() == missing

@@ -54,7 +54,7 @@ def test_the_plan_of_a_database_that_has_every_file_is_empty(beefirst: Run, data
 
 def test_migrate_says_in_one_line_what_is_wrong(beefirst: Run) -> None:
     url = f"postgresql://u:{SECRET}@127.0.0.1:{free_port()}/x"
-    result = beefirst("migrate", DATABASE_URL=url, STARTUP_TIMEOUT_SECONDS=0.2)
+    result = beefirst("migrate", DATABASE_URL=url, STARTUP_TIMEOUT_SECONDS=1)
 
     assert result.returncode == 1
     waiting, *said = result.stderr.splitlines()

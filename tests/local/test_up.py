@@ -140,8 +140,8 @@ def test_it_brings_up_a_database_an_api_and_jupyterlab(running: UpProcess) -> No
 
     assert version == 16
     assert ("beefirst-api",) in names
-    assert httpx.get(f"{running.api_url}/health/ready").json()["status"] == "ready"
-    assert httpx.get(f"{running.notebook_url}/api").json()["version"]
+    assert httpx.get(f"{running.api_url}/health/ready", timeout=60).json()["status"] == "ready"
+    assert httpx.get(f"{running.notebook_url}/api", timeout=60).json()["version"]
 
 
 def test_it_prints_what_runs_where_with_a_link_that_lets_a_browser_in(running: UpProcess) -> None:
@@ -152,7 +152,7 @@ def test_it_prints_what_runs_where_with_a_link_that_lets_a_browser_in(running: U
     assert f"{running.api_url}/docs" in table
     assert link is not None
     assert ":beefirst@" not in table
-    assert httpx.get(link[1], follow_redirects=True).url.path == "/lab/tree/00_start_here.ipynb"
+    assert httpx.get(link[1], follow_redirects=True, timeout=60).url.path == "/lab/tree/00_start_here.ipynb"
 
 
 @pytest.mark.skipif(not may_bind, reason="needs the right to mount, for an /etc/hosts of its own: run as root")
@@ -165,12 +165,12 @@ def test_where_localhost_is_ipv6_alone_the_addresses_that_it_prints_lead_there_a
     api = re.findall(r"API +(http\S+)", run.output())[0]
 
     assert urlsplit(api).hostname == urlsplit(run.link).hostname == "127.0.0.1"
-    assert [httpx.get(url, follow_redirects=True).status_code for url in (api, run.link)] == [200, 200]
+    assert [httpx.get(url, follow_redirects=True, timeout=60).status_code for url in (api, run.link)] == [200, 200]
     assert f"postgresql://beefirst@127.0.0.1:{run.ports['DB_PORT']}/beefirst" in run.output()
 
 
 def test_jupyterlab_lets_nobody_in_without_the_token(running: UpProcess) -> None:
-    assert httpx.get(f"{running.notebook_url}/api/contents").status_code == 403
+    assert httpx.get(f"{running.notebook_url}/api/contents", timeout=60).status_code == 403
 
 
 def test_the_reader_gets_a_copy_of_every_notebook(running: UpProcess) -> None:
@@ -196,7 +196,7 @@ def test_a_second_one_beside_it_on_the_same_folder_is_refused(running: UpProcess
 
     assert run.end() == 1
     assert f"beefirst already uses {running.folder}: stop it first" in run.output()
-    assert httpx.get(f"{running.api_url}/health/ready").status_code == 200
+    assert httpx.get(f"{running.api_url}/health/ready", timeout=60).status_code == 200
 
 
 def test_ctrl_c_stops_all_three_and_frees_their_ports(interrupted: Interrupted) -> None:
@@ -314,7 +314,7 @@ def test_an_ordinary_user_runs_it_too(up: Callable[..., UpProcess], folder: Path
     run = up(prefix=as_nobody(folder)).wait_until_ready()
 
     assert (folder / "postgresql-16").stat().st_uid == folder.stat().st_uid
-    assert httpx.get(f"{run.notebook_url}/api").status_code == 200
+    assert httpx.get(f"{run.notebook_url}/api", timeout=60).status_code == 200
     assert run.stop() == 0
     assert run.processes() == []
 

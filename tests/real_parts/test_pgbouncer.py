@@ -62,7 +62,7 @@ def claim(api: ApiProcess, email: str) -> str:
 
 @MODES
 def test_the_service_claims_activates_and_sweeps_through_it(through: str, database: ScratchDatabase) -> None:
-    with start_api(through, TTL_SECONDS=TTL, SWEEP_INTERVAL_SECONDS=0.1) as api, ThreadPoolExecutor(10) as clients:
+    with start_api(through, TTL_SECONDS=TTL, SWEEP_INTERVAL_SECONDS=0.1) as api, ThreadPoolExecutor(4) as clients:
         claims = list(clients.map(partial(claim, api), (f"{number}@example.com" for number in range(30))))
         register(api, ADA)
         activated = activate(api, ADA, fetch_row(database, ADA).code)

@@ -44,6 +44,7 @@ def replicas(database: ScratchDatabase, redis_server: RedisServer) -> Iterator[l
     """Two replicas that share it."""
     shared = {"CLIENT_LIMIT": LIMIT, "LIMITS_URL": redis_server.url, "TRUSTED_PROXIES": "127.0.0.1"}
     with start_api(database.url, **shared) as one, start_api(database.url, **shared) as other:
+        wait_for_room_in_the_minute()
         yield [one, other]
 
 

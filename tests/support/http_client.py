@@ -23,7 +23,7 @@ class Row(NamedTuple):
 def send(api: ApiProcess, path: str, method: str = "POST", **options: Any) -> httpx.Response:
     """Send a request, past any proxy."""
     # There is no TLS to verify here, and loading what would verify it takes longer than most answers.
-    return httpx.request(method, api.url + path, timeout=60, trust_env=False, verify=False, **options)
+    return httpx.request(method, api.url + path, timeout=120, trust_env=False, verify=False, **options)
 
 
 def register(api: ApiProcess, email: str, password: str = SECRET) -> httpx.Response:

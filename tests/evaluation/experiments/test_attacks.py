@@ -1,13 +1,14 @@
 """The experiments of notebook 08, on the service and on one that falls to every attack."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from itertools import chain
 
 import pandas as pd
 import pytest
 
-from beefirst.evaluation.evidence import Evidence
+from beefirst.evaluation.evidence import Evidence, not_shown_here
 from beefirst.evaluation.experiments.attacks import (
     flooding,
     guessing,
@@ -78,6 +79,15 @@ def careless() -> Iterator[Testbed]:
             yield testbed
 
 
+def first_that_tells(judged: Iterable[Evidence]) -> Evidence:
+    """Return the first evidence for which the machine was not too busy; the last, where it was for all."""
+    evidence = not_shown_here("", "nothing was judged")
+    for evidence in judged:
+        if evidence.result != "NOT SHOWN HERE":
+            break
+    return evidence
+
+
 def test_answers_that_tell_addresses_apart_are_noticed(asked: pd.DataFrame, careless: Testbed) -> None:
     told = telling_apart.ask(careless, ROUNDS)
 
@@ -88,7 +98,9 @@ def test_answers_that_tell_addresses_apart_are_noticed(asked: pd.DataFrame, care
         f"activate, unknown, {asked_of_each}, 401, differs in head and body",
     )
     fails(telling_apart.answers_are_alike(asked, ROUNDS + 1))
-    fails(telling_apart.times_are_alike(told, ROUNDS), "A LEAK: ", "activate, 24")
+    samples = chain([told], (telling_apart.ask(careless, ROUNDS) for _ in range(2)))
+    timed = first_that_tells(telling_apart.times_are_alike(sample, ROUNDS) for sample in samples)
+    fails(timed, "A LEAK: ", "activate, 24")
 
 
 def test_times_of_the_service_are_alike_or_the_machine_is_too_busy_to_tell(asked: pd.DataFrame) -> None:
@@ -102,10 +114,13 @@ def test_a_leak_that_the_hash_would_hide_is_noticed() -> None:
     evenly = telling_apart.times_beside_the_hash_are_alike(
         telling_apart.ask_with_cheap_hashes(FINE_ROUNDS), FINE_ROUNDS
     )
-    unevenly = telling_apart.ask_with_cheap_hashes(2 * FINE_ROUNDS, at_once)
+    samples = (telling_apart.ask_with_cheap_hashes(2 * FINE_ROUNDS, at_once) for _ in range(3))
+    unevenly = first_that_tells(
+        telling_apart.times_beside_the_hash_are_alike(sample, 2 * FINE_ROUNDS) for sample in samples
+    )
 
     assert evenly.result in ("PASS", "NOT SHOWN HERE")
-    fails(telling_apart.times_beside_the_hash_are_alike(unevenly, 2 * FINE_ROUNDS), "A LEAK: ")
+    fails(unevenly, "A LEAK: ")
 
 
 NOISE_SECONDS = 0.004

@@ -138,7 +138,7 @@ def test_a_wrong_code_that_activates_is_a_failure() -> None:
 
 
 def test_the_path_of_an_address_is_watched_to_its_end() -> None:
-    with Testbed(ttl_seconds=2, sweep_interval_seconds=0.1) as testbed:
+    with Testbed(ttl_seconds=5, sweep_interval_seconds=0.1) as testbed:
         address = WatchedAddress(testbed, BOB)
 
         ends = [

@@ -111,7 +111,9 @@ def no_line_is_forged(testbed: Testbed) -> Observed:
     contents = _forging()
     heard = raw_http.converse(testbed.urls, [(content, False) for content in contents])
     testbed.claim(fresh("after"), INJECTED)
-    echoed = httpx.get(f"{testbed.apis[0].url}/health/live", headers={"X-Request-ID": FORGED}, trust_env=False)
+    echoed = httpx.get(
+        f"{testbed.apis[0].url}/health/live", headers={"X-Request-ID": FORGED}, timeout=20, trust_env=False
+    )
     lines = [line for api in testbed.apis for line in api.log().split("\n") if line]
     return {
         "lines": len(lines),

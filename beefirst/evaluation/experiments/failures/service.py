@@ -16,6 +16,7 @@ from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.laboratory.api_process import ApiProcess
 from beefirst.laboratory.false_clock import clock_wrong_by
 from beefirst.laboratory.history.calls import History
+from beefirst.laboratory.load import Load
 from beefirst.laboratory.testbed import PASSWORD, Testbed
 
 KILLED = 0
@@ -40,8 +41,11 @@ def _dead(api: ApiProcess) -> Iterator[None]:
     yield
 
 
-WAITING = 3
-"""So many claims are without a code before the server comes back; every client but one then waits."""
+WAITING = 2
+"""More claims than these are without a code before the server comes back; every client but one then waits."""
+
+AWAY_SECONDS = 1
+"""How long it is away at least: what was on its way to it when it went has failed by then."""
 
 
 def _judge_mail_server_away(**seen: Any) -> Evidence:
@@ -68,7 +72,11 @@ def _served(history: History, until: float = inf) -> set[str]:
 def mail_server_away(testbed: Testbed) -> Observed:
     """Let the mail server hang up and be gone under load, and come back once some registrations are without a code."""
     away = testbed.mailbox.away()
-    return under_fire(testbed, "The mail server away", lambda load, _: load.waiting() >= WAITING, away)
+    return under_fire(testbed, "The mail server away", _codes_are_missing, away)
+
+
+def _codes_are_missing(load: Load, since: float) -> bool:
+    return load.second > since + AWAY_SECONDS and load.waiting() > WAITING
 
 
 HOUR = 3600

@@ -114,8 +114,8 @@ def free_by_itself(ttl_seconds: int = 2, patience_seconds: float = 20, **setting
     """
     email, second = "held@example.com", "the second person"
     with Testbed(ttl_seconds=ttl_seconds, sweep_interval_seconds=3600, **settings) as testbed:
-        testbed.claim(email, "the first person")
         claimed, rows = time.monotonic(), list[tuple[float, str, str, int]]()
+        testbed.claim(email, "the first person")
 
         def note(what: str) -> None:
             rows.append((time.monotonic() - claimed, what, testbed.state(email), testbed.codes_mailed(email)))
