@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
+from types import FrameType
 from typing import Self
 
 from beefirst.laboratory.environment import clean_environment
@@ -69,20 +70,30 @@ class Owned:
 def uninterrupted() -> Iterator[None]:
     """Let what interrupts wait until the block is over, so that nothing is made without being noted, or closed by half.
 
-    Those are the signals that ask to stop and that this process handles: one that it does not handle ends it.
+    Those are the signals that ask to stop and for which this process has a function; others do what they always do.
     """
     if threading.current_thread() is not threading.main_thread():  # interrupts reach the main thread alone
         yield
         return
-    waiting: list[int] = []
-    with ExitStack() as handlers:
-        handlers.callback(lambda: [*map(signal.raise_signal, waiting)])
-        for number in stop_signals():
-            handler = signal.getsignal(number)
-            if callable(handler):
-                handlers.callback(signal.signal, number, handler)
-                signal.signal(number, lambda number, _: waiting.append(number))
+    before = {number: handler for number in stop_signals() if callable(handler := signal.getsignal(number))}
+    waiting, is_over = list[int](), False
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        if is_over:  # one of two signals came while the function of the other was put back
+            before[signal.Signals(number)](number, frame)
+        else:
+            waiting.append(number)
+
+    try:
+        for number in before:
+            signal.signal(number, wait)
         yield
+    finally:
+        is_over = True
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for came in waiting:
+            signal.raise_signal(came)
 
 
 def close_with(owner: object, close: Callable[[], object]) -> Callable[[], object]:

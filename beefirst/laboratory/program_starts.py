@@ -50,7 +50,9 @@ def _look_at_jupyterlab() -> tuple[float, float] | None:
     url = jupyterlab_url_from_here()
     if url is None or (process := _notebooks_process()) is None:
         return None
-    started = fetch(url + "/api/status", os.environ.get("JUPYTER_TOKEN", "")).json()["started"]
+    token = os.environ.get("JUPYTER_TOKEN")
+    headers = {"Authorization": f"token {token}"} if token else {}
+    started = fetch(url + "/api/status", **headers).json()["started"]
     return time.time() - process_age(process), datetime.fromisoformat(started).timestamp()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from beefirst.api.client_limits import CALL_SECONDS, ClientLimits
 from beefirst.api.metrics import Metrics
-from beefirst.laboratory.api_process import ApiProcess, start_api
+from beefirst.laboratory.api_process import TRUSTS_NOBODY, ApiProcess, start_api
 from beefirst.laboratory.environment import clean_environment
 from beefirst.laboratory.scratch_database import ScratchDatabase
 from beefirst.laboratory.testbed import DEFAULTS
@@ -255,7 +255,7 @@ def test_by_uvicorn_as_the_readme_has_it_a_stranger_is_not_believed_either(datab
         try:
             url = f"http://127.0.0.1:{port}"
             wait_until(lambda: answers(f"{url}/health/ready") or uvicorn.poll() is not None, 60)
-            with httpx.Client(base_url=url, timeout=60, trust_env=False, verify=False) as client:
+            with httpx.Client(base_url=url, timeout=60, trust_env=False, verify=TRUSTS_NOBODY) as client:
                 sent = [
                     client.post("/v1/activate", json={}, headers={"X-Forwarded-For": f"192.0.2.{number}"})
                     for number in range(LIMIT + 2)

@@ -85,13 +85,18 @@ def test_without_the_profile_there_are_three_services(new_stack: ComposeStack) -
 def test_the_balancer_gives_every_replica_its_share(scaled: ScaledStack) -> None:
     ids, numbers = list[str](), itertools.count()
 
+    def ids_in(log: str) -> set[str]:
+        return {one for one in ids if one in log}
+
     def served() -> list[int]:
         answers = [register(scaled, f"share{next(numbers)}@example.com") for _ in range(REPLICAS)]
         ids.extend(answer.headers["X-Request-ID"] for answer in answers)
-        return [sum(one in log for one in ids) for log in scaled.logs().values()]
+        return [len(ids_in(log)) for log in scaled.logs().values()]
 
     wait_until(lambda: len(counts := served()) == REPLICAS and all(counts), 120)
-    wait_until(lambda: all(sum(one in log for log in scaled.logs().values()) == 1 for one in ids), 60)
+    wait_until(lambda: ids_in("".join(scaled.logs().values())) == set(ids), 60)
+    logged = [one for log in scaled.logs().values() for one in ids_in(log)]
+    assert sorted(logged) == sorted(ids)
 
 
 def test_an_account_comes_to_be_whichever_replicas_are_asked(scaled: ScaledStack) -> None:

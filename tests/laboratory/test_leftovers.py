@@ -242,6 +242,7 @@ MAKING = """
 import signal, sys
 from beefirst.laboratory.cleanup import uninterrupted
 from beefirst.machine.processes import interrupt_once
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which is ignored under nohup
 interrupt_once()
 try:
     with uninterrupted(), uninterrupted():

@@ -1,6 +1,7 @@
 """A collector of traces: what it says of clients that give up, and of what is no trace."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ def exporting(collector: TraceCollector, payload: bytes) -> Iterator[socket.sock
 
 def test_who_gives_up_waiting_leaves_no_traceback(collector: TraceCollector, capfd: pytest.CaptureFixture[str]) -> None:
     collector.fall_silent()
+    threads = threading.active_count()
     for _ in range(3):
         with exporting(collector, b""):
             pass
@@ -38,6 +40,7 @@ def test_who_gives_up_waiting_leaves_no_traceback(collector: TraceCollector, cap
     wait_until(lambda: len(collector.headers) == 3)
     with exporting(collector, b"") as client:
         assert client.recv(100).startswith(b"HTTP/1.1 200")
+    wait_until(lambda: threading.active_count() == threads)
 
     assert capfd.readouterr() == ("", "")
 

@@ -127,6 +127,8 @@ class _Execution:
 
     POLL_SECONDS = 0.1
 
+    _task: asyncio.Task[None]
+
     def __init__(
         self,
         notebook: NotebookNode,
@@ -148,7 +150,6 @@ class _Execution:
             config=Config({"KernelManager": {"transport_encryption": "auto"}}),
         )
         self._loop = asyncio.new_event_loop()
-        self._task = self._loop.create_task(self._execute())
         self._result: Future[str] = Future()
         self._thread = Thread(target=self._run, daemon=True)
         self._over = Event()  # a join that is interrupted takes the thread for ended, before Python 3.13
@@ -164,7 +165,7 @@ class _Execution:
         # is no news.
         self._loop.set_exception_handler(lambda *_: None)
         with _failing_heartbeats_unseen(), suppress(RuntimeError):  # the loop is closed: it has ended just now
-            self._loop.call_soon_threadsafe(self._task.cancel)
+            self._loop.call_soon_threadsafe(lambda: self._task.cancel())
             self._over.wait(END_SECONDS)
 
     def wait(self, progress: Progress) -> str:
@@ -176,6 +177,7 @@ class _Execution:
 
     def _run(self) -> None:
         try:
+            self._task = self._loop.create_task(self._execute())
             self._loop.run_until_complete(self._task)
             self._result.set_result("")
         except CellExecutionError as error:

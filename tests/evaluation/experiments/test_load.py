@@ -101,11 +101,17 @@ def test_replicas_keep_what_they_acknowledge(testbed: Testbed) -> None:
         fails(replicas.more_replicas_lose_nothing(apart, 1), "acknowledged through 2, and kept, ")
 
 
-def measured(service: float, turns: int = 2, status: int = 202, beside: float = 0.028) -> pd.DataFrame:
-    """Return a climb that nobody made: bcrypt alone, and 8 connections at so many times the hashes a second of that."""
+def measured(
+    service: float, turns: int = 2, status: int = 202, beside: float = 0.028, slower: float = 1
+) -> pd.DataFrame:
+    """Return a climb that nobody made: bcrypt alone, and 8 connections at so many times the hashes a second of that.
+
+    After the last turn, bcrypt alone takes so many times as long as before it.
+    """
     rows = list[tuple[object, ...]]()
     for turn in range(turns + 1):
-        rows += [(turn, pace.ALONE, place // CORES * HASHES, HASHES, 202) for place in range(40)]
+        hashes = HASHES * (slower if turn == turns else 1)
+        rows += [(turn, pace.ALONE, place // CORES * hashes, hashes, 202) for place in range(40)]
         if turn < turns:
             rows += [(turn, CORES, place, HASHES + beside, 202) for place in range(20)]
             rows += [(turn, 8, place // CORES * HASHES / service, HASHES, status) for place in range(40)]
@@ -131,6 +137,9 @@ def test_what_comes_a_second_is_counted_from_group_to_group() -> None:
         (measured(0.95), BUSY, "PASS", "0.95 of"),
         (measured(0.7), QUIET, "FAIL", "0.70 of"),
         (measured(0.7), BUSY, "NOT SHOWN HERE", "too busy to tell, others left 60% of its cores: "),
+        (measured(0.7, slower=1.5), QUIET, "NOT SHOWN HERE", "too busy to tell, bcrypt alone made 22 to 33 hashes a s"),
+        (measured(0.7, slower=1.1), QUIET, "FAIL", " of bcrypt alone"),
+        (measured(0.2, slower=1.5), QUIET, "FAIL", " of bcrypt alone"),
         (measured(0.2), BUSY, "FAIL", "0.20 of"),
         (measured(9), BUSY, "FAIL", "9.00 of"),
         (measured(2), QUIET, "FAIL", "2.00 of"),

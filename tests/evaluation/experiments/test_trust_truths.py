@@ -41,6 +41,12 @@ NEVER_FREE_AGAIN = """
     RETURNS BOOLEAN LANGUAGE sql AS 'SELECT held_state IS NULL';
 """
 
+FREE_TOO_SOON = """
+    CREATE OR REPLACE FUNCTION can_be_claimed(address TEXT, held_state TEXT, held_since TIMESTAMPTZ, ttl INTERVAL)
+    RETURNS BOOLEAN LANGUAGE sql AS
+    'SELECT held_state IS NULL OR held_since <= clock_timestamp() - ttl / 2';
+"""
+
 UNCOUNTED = """
     CREATE OR REPLACE FUNCTION count_wrong_guess(address TEXT, max_attempts INT, ttl INTERVAL)
     RETURNS VOID LANGUAGE sql AS '';
@@ -120,6 +126,10 @@ def test_a_claim_frees_its_address_by_itself() -> None:
 
         assert claims.free_by_itself().holds
         fails(claims.free_by_itself(1, 3, code=copy.code), "claimed by the second person, CLAIMED, 1")
+
+    with ProjectCopy() as copy:
+        copy.add(FREE_TOO_SOON)
+        fails(claims.free_by_itself(6, code=copy.code), "claimed by the second person, CLAIMED, 2")
 
 
 def test_as_many_guesses_are_judged_as_a_claim_allows(sound: Testbed, careless: Testbed) -> None:

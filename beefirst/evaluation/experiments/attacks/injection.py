@@ -5,13 +5,13 @@ import json
 import re
 from collections.abc import Sequence
 
-import httpx
 import pandas as pd
 
 from beefirst.evaluation.evidence import Evidence, compare
 from beefirst.evaluation.experiments.attacks.people import INJECTED, VICTIMS, fresh
 from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.laboratory import hostile_requests, raw_http
+from beefirst.laboratory.api_process import fetch
 from beefirst.laboratory.testbed import Testbed
 from beefirst.machine.waiting import wait_for
 
@@ -111,9 +111,7 @@ def no_line_is_forged(testbed: Testbed) -> Observed:
     contents = _forging()
     heard = raw_http.converse(testbed.urls, [(content, False) for content in contents])
     testbed.claim(fresh("after"), INJECTED)
-    echoed = httpx.get(
-        f"{testbed.apis[0].url}/health/live", headers={"X-Request-ID": FORGED}, timeout=20, trust_env=False
-    )
+    echoed = fetch(f"{testbed.apis[0].url}/health/live", **{"X-Request-ID": FORGED})
     lines = [line for api in testbed.apis for line in api.log().split("\n") if line]
     return {
         "lines": len(lines),

@@ -11,7 +11,7 @@ from typing import Any
 from beefirst.errors import ProcessError
 from beefirst.evaluation.evidence import Evidence
 from beefirst.evaluation.experiments.failures.stand import TTL_SECONDS
-from beefirst.evaluation.experiments.failures.under_fire import Rows, amid, failing, fault_of, judge_fire, under_fire
+from beefirst.evaluation.experiments.failures.under_fire import Rows, amid, failing, judge_fire, under_fire
 from beefirst.evaluation.procedure import Observed, experiment
 from beefirst.laboratory.api_process import ApiProcess
 from beefirst.laboratory.false_clock import clock_wrong_by
@@ -41,8 +41,8 @@ def _dead(api: ApiProcess) -> Iterator[None]:
     yield
 
 
-WAITING = 2
-"""More claims than these are without a code before the server comes back; every client but one then waits."""
+WAITING = 3
+"""So many claims are without a code before the server comes back; every client but one then waits."""
 
 AWAY_SECONDS = 1
 """How long it is away at least: what was on its way to it when it went has failed by then."""
@@ -50,18 +50,22 @@ AWAY_SECONDS = 1
 
 def _judge_mail_server_away(**seen: Any) -> Evidence:
     felt = f"claims without a code while it was away, {WAITING} at least"
-    return judge_fire(seen, felt, lambda history: len(_waited(history)) >= WAITING, _late)
+
+    def waited(history: History) -> set[str]:
+        return _without_code(history, seen["felt_at"])
+
+    def late(history: History) -> Rows:
+        came_later = waited(history) & _served(history)
+        return [("of these, claims whose code came later", len(came_later), len(waited(history)))]
+
+    return judge_fire(seen, felt, lambda history: len(waited(history)) >= WAITING, late)
 
 
-def _late(history: History) -> Rows:
-    waited = _waited(history)
-    return [("of these, claims whose code came later", len(waited & _served(history)), len(waited))]
-
-
-def _waited(history: History) -> set[str]:
-    """Return the addresses that were registered before the server came back, and had no code by then."""
-    back = fault_of(history).end
-    return {call.address for call in history.calls if call.status == 202 and call.end < back} - _served(history, back)
+def _without_code(history: History, second: float) -> set[str]:
+    """Return the addresses that were registered before a second, and had no code by then."""
+    return {call.address for call in history.calls if call.status == 202 and call.end < second} - _served(
+        history, second
+    )
 
 
 def _served(history: History, until: float = inf) -> set[str]:
@@ -76,7 +80,7 @@ def mail_server_away(testbed: Testbed) -> Observed:
 
 
 def _codes_are_missing(load: Load, since: float) -> bool:
-    return load.second > since + AWAY_SECONDS and load.waiting() > WAITING
+    return load.second > since + AWAY_SECONDS and load.waiting() >= WAITING
 
 
 HOUR = 3600

@@ -55,7 +55,8 @@ def under_fire(
     mail_may_fail: bool = False,
     **beside: Any,
 ) -> Observed:
-    """Let a part of a service that is under load fail, and come back; return the history of every call.
+    """Let a part of a service that is under load fail, and come back; return the history of every call, and the
+    second by which the fault was felt.
 
     Args:
         testbed: of the service.
@@ -70,9 +71,10 @@ def under_fire(
         with load.fault(name), fault or nullcontext():
             began = load.second
             wait_for(lambda: felt(load, began), FELT_SECONDS)
+            felt_at = load.second
         ended = load.second
         wait_for(lambda: load.made(since=ended), RECOVERY_SECONDS)
-    return {"history": load.history().to_data(), **beside}
+    return {"history": load.history().to_data(), "felt_at": felt_at, **beside}
 
 
 def judge_fire(

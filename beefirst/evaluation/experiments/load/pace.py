@@ -1,6 +1,6 @@
 """How many a second, beside bcrypt alone in the same minute; and whether the machine had time for either."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -23,6 +23,10 @@ ALONE_SECONDS = 0.6
 
 IDLE_SHARE = 0.85
 """Where others leave less of the cores than this, a ratio tells less of the service."""
+
+STEADY_RATIO = 0.8
+"""Where bcrypt alone has less than this of its own best, neither: others come and go, be it on another machine that
+the same processor carries."""
 
 FEW = 5
 """With fewer answers than this for each of those under way at once, the first and the last of them count as well."""
@@ -63,10 +67,15 @@ def rate_of(done: pd.DataFrame, at_once: int) -> float:
     return float((len(whole) - at_once) / (last - first))
 
 
+def rates_alone(done: pd.DataFrame, cores: int) -> dict[int, float]:
+    """Return the hashes a second of bcrypt alone before each turn, and after the last of them."""
+    alone = done[done["connections"] == ALONE]
+    return {int(turn): rate_of(own, cores) for turn, own in alone.groupby("turn")}
+
+
 def references(done: pd.DataFrame, cores: int) -> dict[int, float]:
     """Return for each turn the hashes a second of bcrypt alone, the mean of before it and after it."""
-    alone = done[done["connections"] == ALONE]
-    rates = {int(turn): rate_of(own, cores) for turn, own in alone.groupby("turn")}
+    rates = rates_alone(done, cores)
     return {turn: (rate + rates[turn + 1]) / 2 for turn, rate in rates.items() if turn + 1 in rates}
 
 
@@ -108,15 +117,23 @@ def refusals(done: pd.DataFrame) -> tuple[int, int]:
     return shed, len(done) - served - shed
 
 
-def or_too_busy(evidence: Evidence, shares: Sequence[float], *, is_plain: bool) -> Evidence:
+def or_too_busy(
+    evidence: Evidence, shares: Sequence[float], *, is_plain: bool, alone: Collection[float] = ()
+) -> Evidence:
     """Return evidence, or where that fails for a machine that others used meanwhile, that it cannot be told here.
 
     Args:
         evidence: what was judged.
         shares: of the cores, what others left: to bcrypt alone, or to the service and its load.
         is_plain: it fails by more than a busy machine explains.
+        alone: the hashes a second of bcrypt alone, time and again.
     """
-    if evidence.holds or is_plain or median(shares) >= IDLE_SHARE:
+    busy = ""
+    if median(shares) < IDLE_SHARE:
+        busy = f"others left {median(shares):.0%} of its cores"
+    elif alone and min(alone) < STEADY_RATIO * max(alone):
+        busy = f"bcrypt alone made {min(alone):.0f} to {max(alone):.0f} hashes a second"
+    if evidence.holds or is_plain or not busy:
         return evidence
-    busy = f"this machine is too busy to tell, others left {median(shares):.0%} of its cores"
-    return replace(not_shown_here(MORE_ROOM, f"{busy}: {evidence.claim}"), picture=evidence.picture)
+    missing = f"this machine is too busy to tell, {busy}: {evidence.claim}"
+    return replace(not_shown_here(MORE_ROOM, missing), picture=evidence.picture)

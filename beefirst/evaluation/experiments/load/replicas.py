@@ -64,7 +64,8 @@ def _judge_replicas(
     ]
     picture = rates_by_replicas(rates, parts, cores)
     evidence = replace(compare(_say(each, cores, kept), [*rows, *fast]), picture=picture)
-    return pace.or_too_busy(evidence, shares, is_plain=not compare("", rows).holds or slowest < PLAIN_RATIO)
+    is_plain, alone = not compare("", rows).holds or slowest < PLAIN_RATIO, pace.rates_alone(done, cores).values()
+    return pace.or_too_busy(evidence, shares, is_plain=is_plain, alone=alone)
 
 
 def _parts(done: pd.DataFrame) -> pd.DataFrame:

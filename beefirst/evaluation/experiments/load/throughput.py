@@ -84,7 +84,8 @@ def _judge_throughput(done: pd.DataFrame, shares: list[float], cores: int) -> Ev
     holds = LEAST_RATIO <= best["ratio"] <= MOST_RATIO and not shed + strange
     evidence = Evidence(holds, summary, rows, rates_by_connections(rates, LEAST_RATIO, cores))
     least, most = PLAIN_RATIOS
-    return pace.or_too_busy(evidence, shares, is_plain=strange > 0 or not least <= best["ratio"] <= most)
+    is_plain, alone = strange > 0 or not least <= best["ratio"] <= most, pace.rates_alone(done, cores).values()
+    return pace.or_too_busy(evidence, shares, is_plain=is_plain, alone=alone)
 
 
 @experiment(_judge_throughput, climb)
@@ -121,7 +122,8 @@ def _judge_latency(done: pd.DataFrame, shares: list[float], cores: int) -> Evide
     rows = each.quantile(list(PERCENTILES.values())).unstack().set_axis([*PERCENTILES], axis=1).round(1)
     picture = latencies_by_connections(times, alone, cores, EVEN_MILLISECONDS)
     evidence = Evidence(own <= alone, summary, rows.reset_index(), picture)
-    return pace.or_too_busy(evidence, shares, is_plain=own > PLAIN_HASHES * alone)
+    is_plain, rates = own > PLAIN_HASHES * alone, pace.rates_alone(done, cores).values()
+    return pace.or_too_busy(evidence, shares, is_plain=is_plain, alone=rates)
 
 
 @experiment(_judge_latency, climb)
