@@ -63,9 +63,8 @@ def _judge_mail_server_away(**seen: Any) -> Evidence:
 
 def _without_code(history: History, second: float) -> set[str]:
     """Return the addresses that were registered before a second, and had no code by then."""
-    return {call.address for call in history.calls if call.status == 202 and call.end < second} - _served(
-        history, second
-    )
+    registered = {call.address for call in history.calls if call.status == 202 and call.end < second}
+    return registered - _served(history, second)
 
 
 def _served(history: History, until: float = inf) -> set[str]:
